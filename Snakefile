@@ -1,6 +1,6 @@
-"""How should a budget of teacher queries be spent? The study that answers it, by its end points.
+"""A study of how to spend a budget of teacher queries, and its end points.
 
-In: config/, beside the results or here. Out: results/STUDY/ and resources/.
+In: config/, of the working directory or of this project. Out: results/STUDY/ and resources/.
 """
 
 from snakemake.utils import min_version
@@ -22,7 +22,7 @@ include: "rules/run.smk"
 
 
 SPENDS = FLOW.study.config.spend is not None
-# With `partial=true`, what has been evaluated is final: no rule could make it again, or more of it.
+# With `partial=true`, existing evaluations are final, so the rules that make them are left out.
 DATA = [] if RUN.partial else ["models", "tasks", "streams", "datasets", "students"]
 ENDS = ["spend"] if SPENDS else ["analysis", "figures", "report", "advise"]
 
@@ -32,12 +32,12 @@ for stage in [*DATA, "quote", *ENDS]:
 
 
 rule all:
-    """Everything: the report, and with it all that it stands on; or what a budget bought."""
+    """Everything: the report with all its inputs, and the figures; or the results of a spend."""
     default_target: True
     input:
         rules.spend.input if SPENDS else rules.report.input,
         [] if SPENDS else rules.figures.input,
-        # Tables that are there would not have a score made again that is gone.
+        # Otherwise existing tables would hide that an evaluation is missing.
         [] if SPENDS else FLOW.evaluations(),
 
 

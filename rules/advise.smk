@@ -1,6 +1,6 @@
-"""The answer of a study to one question: which method, for so many seeds and so much to spend.
+"""Advice: which method to use, given a number of seeds and a budget.
 
-In: fits/, or a table of anyone's runs. Out: a text on the terminal; advice/advice.json.
+In: fits/, or a table of the user's own runs. Out: a text on the terminal; advice/advice.json.
 """
 
 from seedbed.run.advising import Advising
@@ -13,14 +13,14 @@ ADVISING = Advising(RUN, FLOW, lambda: HOOKS.advice_alone, FITTED)
 
 
 rule advise:
-    """Print advice; without an output or a benchmark, it runs whenever it is asked for."""
+    """Print advice. The rule has no output, so it runs whenever it is a target."""
     input:
         lambda wc: ADVISING.fits(wc),
     log:
         f"{ADVISED}/logs/advise.log",
     localrule: True
     params:
-        **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, and how much of it
+        **{RUN.goal[0]: RUN.goal[1]},  # `queries`, `usd` or `target`, with its value
         **RUN.advised_from(*FITTED, ADVISING.by_priors),
         kinds=FLOW.kinds(),
         task=RUN.task or "",

@@ -1,7 +1,7 @@
 """From scores to tables, fits and crossovers.
 
 In: evaluations/. Out: tables/, of cells, of test items, and of comparisons; and fits/, the curves
-of each method, where they cross, and whether the study's contrasts hold.
+of each method, the crossovers, and tests of the study's contrasts.
 """
 
 
@@ -17,7 +17,7 @@ rule collect_results:
         f"{RESULTS}/logs/collect_results.log",
     localrule: True
     params:
-        # With `input` among its arguments it is not tracked: the files themselves are.
+        # A param that takes `input` is not tracked. The files themselves are.
         evaluations=lambda wc, input: LISTS.option(input.evaluations),
         missing=MISSING,
         code=lambda wc: code("collect_results"),
@@ -99,7 +99,7 @@ rule check_findings:
     localrule: True
     params:
         settings=FLOW.augmenter_settings(),
-        # Claims have placeholders, which are no wildcards.
+        # A function, because Snakemake would take placeholders in claims for wildcards.
         contrasts=lambda wc: FLOW.contrasts(),
         prices=FLOW.contrast_prices(),
         code=lambda wc: code("check_findings"),

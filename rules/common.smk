@@ -1,8 +1,8 @@
-"""What all rules share.
+"""Objects that all rules share.
 
-In: config.yaml and the study that it names. Out: RUN, what is asked for; FLOW, which knows paths,
-settings and end points; RESULTS; parameters and resources of jobs; `code`, which returns the digest
-of a script and of all code that it reaches; `command`, which returns the shell command of a rule.
+In: config.yaml and the study that it names. Out: RUN, the configuration; FLOW, the study's paths,
+settings and end points; RESULTS; params and resources of jobs; `code`, which returns the digest of
+a script and of all code that it reaches; `command`, which returns the shell command of a rule.
 """
 
 from seedbed.run.shared import Shared
@@ -16,7 +16,7 @@ code, command = SHARED.code.script, SHARED.command
 
 
 def reported(file, caption, category="Report"):
-    """Return a result that Snakemake's own report shows, with its caption."""
+    """Return an output that Snakemake's own report shows, with its caption."""
     caption = f"../report/captions/{caption}.rst"
     return report(f"{RESULTS}/{file}", caption=caption, category=category)
 

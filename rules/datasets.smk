@@ -1,14 +1,14 @@
 """From answers to datasets.
 
 In: answers/, and for verification the teacher's model. Out: samples/ (self-consistency samples),
-checks/ (validity checks) and labels/ (verification labels), shard by shard as answers/; and
-datasets/, of each budget and filter, or of several methods, the rows to train on with a record of
-what they took.
+checks/ (validity checks) and labels/ (verification labels), in the same shards as answers/; and
+datasets/, for each budget and filter, or mixed from several methods: training rows, and a record
+of their cost.
 """
 
 
 rule sample_answers:
-    """Ask the teacher again what it answered in a shard, to see whether it agrees."""
+    """Sample further answers to a shard's questions from the teacher, for self-consistency."""
     input:
         answers=f"{RESULTS}/answers/{{stream}}/shard={{shard}}/answers.parquet",
         model=lambda wc: FLOW.model_record(*FLOW.teacher(wc.stream)),
@@ -49,7 +49,7 @@ rule check_answers:
 
 
 rule verify_answers:
-    """Verify the answers of a shard, by the seed's answer or by the teacher's others."""
+    """Verify the answers of a shard, by the seed's answer or by self-consistency."""
     input:
         **CHECKED,
         samples=lambda wc: FLOW.samples_of_shard(wc.stream, wc.shard),
@@ -66,7 +66,7 @@ rule verify_answers:
 
 
 rule build_dataset:
-    """Cut the dataset of a budget from its stream, make it of real data, or mix several."""
+    """Build the dataset of a budget from its stream or from real data, or mix several datasets."""
     input:
         seeds=lambda wc: FLOW.seeds(wc.dataset),
         test=lambda wc: FLOW.test_items(wc.dataset),

@@ -1,6 +1,6 @@
 """The figures of a study: for each chart, a rule `plot_NAME`.
 
-In: tables/ of cells, items and comparisons, fits/, or what datasets count. Out: figures/NAME.svg and
+In: tables/ of cells, items and comparisons, fits/, or records of datasets. Out: figures/NAME.svg and
 .png, the chart itself as NAME.vl.json (Vega-Lite), and the table behind it as NAME.csv.
 """
 
@@ -13,7 +13,7 @@ PUBLISHED = NAMES | {"published": FLOW.published()}
 AUGMENTERS = NAMES | {"settings": FLOW.augmenter_settings()}
 SETTINGS = NAMES | {"settings": FLOW.comparison_settings()}
 
-# By chart: its module, its inputs, and its parameters.
+# By chart: its module, its inputs, and its params.
 CHARTS = {
     "accuracy": ("accuracy", FITS | CELLS, NAMES),
     "cost_effectiveness": ("cost_effectiveness", CROSSED | COMPARISONS, PUBLISHED),

@@ -1,12 +1,12 @@
 """Models.
 
-In: nothing but the study, the hub, or a folder. Out: resources/models/, of each model a folder in
-the layout of Transformers with model.json, its record; studies share them.
+In: only the study, the hub, or a folder. Out: resources/models/, which studies share: for each model
+a folder in the layout of Transformers with model.json, its record.
 """
 
 
 rule pretrain_model:
-    """Train a small model from scratch on a generated world, with its ladder of checkpoints."""
+    """Train a small model from scratch on a generated world, and keep the requested checkpoints."""
     output:
         weights=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.safetensors",
         record=f"{RESOURCES}/models/model={{model}}/world={{world}}/final/model.json",
@@ -24,7 +24,7 @@ rule pretrain_model:
 
 
 rule get_model:
-    """Fetch a model from the hub, or take it from a folder; check how it writes chats."""
+    """Fetch a model from the hub, or copy it from a folder, and check its chat template."""
     input:
         chat_template=lambda wc: FLOW.chat_template(wc.model),
     output:
@@ -34,7 +34,7 @@ rule get_model:
     localrule: True
     params:
         source=lambda wc: FLOW.model_source(wc.model),
-        # With `input` among its arguments, what is only checked is not tracked.
+        # Not tracked (it takes `input`), because it is only checked.
         chats=lambda wc, input: FLOW.chats(wc.model),
         folder=f"{RESOURCES}/models/model={{model}}/source=fetched",
         code=lambda wc: code("get_model"),

@@ -1,14 +1,14 @@
-"""What a person asks of a study before it runs: what it costs, and what would run.
+"""Questions about a study before it runs: what it costs, and which jobs would run.
 
 In: the study, and its results so far. Out: a text on the terminal; quote/quote.json.
 """
 
-# Where the answer and the log of a question are written: beside the results, if they can be.
+# The folder for the answer and its log: the results, unless they are read-only.
 QUOTED = answer_folder(RESULTS, "logs/quote.log", "quote/quote.json")
 
 
 rule quote:
-    """Print what the study costs; without an output or a benchmark, it runs whenever it is asked."""
+    """Print the cost estimate. The rule has no output, so it runs whenever it is a target."""
     log:
         f"{QUOTED}/logs/quote.log",
     localrule: True
@@ -24,7 +24,7 @@ rule quote:
 for question in ("adopt", "adopt_confirmed", "explain"):
 
     rule:
-        """Answer what a person asks by `snakemake adopt all` and the like: see docs/commands.md."""
+        """Answer a question about other targets, as in `snakemake adopt all`: docs/commands.md."""
         name:
             question
         message:

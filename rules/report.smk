@@ -7,7 +7,7 @@ from seedbed.analysis.report.page import FILES as PAGE_FILES
 
 
 rule write_report:
-    """Write the summary that a person reads first, as text and as a page."""
+    """Write the summary of the study's results, as text and as a page."""
     input:
         **FITS,
         cells=rules.collect_results.output.cells,

@@ -1,6 +1,6 @@
-"""What happens around a run: Snakemake's hooks, each a call of `seedbed.run.hooks`.
+"""Snakemake's hooks around a run; each calls `seedbed.run.hooks`.
 
-In: what common.smk and begin.smk define. Out: `HOOKS`.
+In: the definitions of begin.smk and common.smk. Out: `HOOKS`.
 """
 
 from seedbed.run.hooks import Hooks
@@ -8,7 +8,7 @@ from seedbed.run.hooks import Hooks
 HOOKS = Hooks(workflow, logger, rules, SHARED, INTERRUPT)
 
 
-# A dry run needs no data and no keys, and does not come here.
+# Snakemake skips these in a dry run, which therefore needs no data and no keys.
 onstart:
     HOOKS.start()
 

@@ -1,7 +1,7 @@
 """`snakemake spend`: from a budget to a data set, decided round by round.
 
-In: evaluations/ of the pilot's students, datasets/ and adapters/ of the last one. Out: spend/, of
-each decision what was known and what to buy; and bought/, the data set and the adapter with cards.
+In: evaluations/ of the pilot's students, datasets/ and adapters/ of the last one. Out: spend/, each
+decision with the known facts and the purchase; and bought/, the data set and the adapter with cards.
 """
 
 from seedbed.analysis.report.spend import FILES as SPEND_FILES
@@ -18,7 +18,7 @@ checkpoint decide_purchase:
         predictions=ROUNDS.after(FLOW.predictions),
         datasets=ROUNDS.after(FLOW.records_before),
     output:
-        # What was bought stays decided.
+        # `update`, because a purchase that was made is not decided again.
         purchase=update(f"{RESULTS}/spend/round={{round}}/purchase.json"),
     log:
         f"{RESULTS}/logs/decide_purchase/round={{round}}.log",
@@ -32,7 +32,7 @@ checkpoint decide_purchase:
 
 
 rule write_spend:
-    """Write what was bought, with cards, and a page on how it was decided."""
+    """Write the data set and the adapter with their cards, and a page about the decisions."""
     input:
         purchases=ROUNDS.end(),
         rows=ROUNDS.at_the_end(FLOW.bought_rows),
@@ -55,13 +55,13 @@ rule write_spend:
 
 
 rule spend:
-    """Buy the best data set that a budget can: the data, an adapter, and why."""
+    """Spend a budget on the best data set: the data, an adapter, and the reasons."""
     input:
         rules.write_spend.output,
 
 
 rule publish:
-    """Push what was bought to the hub, or to a folder in its layout."""
+    """Push the data set and the adapter to the hub, or copy them to a folder in its layout."""
     input:
         rules.write_spend.output,
     log:

@@ -1,6 +1,6 @@
 """Streams of teacher queries, shard by shard.
 
-In: seed sets and models. Out: questions/ and answers/, of each stream and shard a Parquet file, and
+In: seed sets and models. Out: questions/ and answers/, a Parquet file for each stream and shard; and
 state/, the response caches. A shard that is extended keeps its rows.
 """
 

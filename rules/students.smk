@@ -1,9 +1,9 @@
 """Students.
 
-In: datasets/, test items, and the models of students and judges. Out: adapters/, of each cell a LoRA
-adapter in PEFT's layout with training.json, its record; evaluations/, its scores and predictions;
-and for these, where a judge grades them, outputs/, its answers. What has `input` among its arguments
-is not tracked, here as in all rules: by itself it changes no result.
+In: datasets/, test items, and the models of students and judges. Out, for each cell: adapters/, a
+LoRA adapter in PEFT's layout with training.json, its record; evaluations/, scores and predictions;
+and outputs/, the student's answers, if a judge grades them. As in all rules, params whose functions
+take `input` are not tracked, because they change no result.
 """
 
 
@@ -25,12 +25,12 @@ rule train_student:
         folder=f"{RESULTS}/adapters/{{trained_cell}}",
         code=code("train_student"),
     shell:
-        # `exec`: a signal to the job's process reaches the script, which saves its work.
+        # With `exec`, a signal to the job's process reaches the script, which saves its work.
         command("train_student", "threads", "gpu", "runtime", "manifest", start="exec")
 
 
 rule evaluate_student:
-    """Answer and score the test items, with the cell's adapter or as the base model does."""
+    """Answer and score the test items, with the cell's adapter or with the base model."""
     input:
         **PARAMETERS.answering("cell"),
         task=lambda wc: FLOW.task_record(wc.cell),
@@ -40,7 +40,7 @@ rule evaluate_student:
         predictions=f"{RESULTS}/evaluations/{{cell}}/predictions.parquet",
     log:
         f"{RESULTS}/logs/evaluate_student/{{cell}}.log",
-    priority: -1  # After training, so that one start of the engine serves many cells.
+    priority: -1  # After trainings, so that one start of the engine serves many cells.
     resources:
         **JOB_RESOURCES.evaluation(),
     params:

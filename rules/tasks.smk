@@ -1,7 +1,7 @@
 """Tasks and the seed sets drawn from them.
 
-In: generated worlds, folders of data sets, or the hub. Out: resources/tasks/, of each task its
-train and test items with a record, which studies share; and seeds/, the seed sets of the study.
+In: generated worlds, folders of data sets, or the hub. Out: resources/tasks/, which studies share:
+the train and test items of each task with a record; and seeds/, the seed sets of the study.
 """
 
 

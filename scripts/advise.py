@@ -1,9 +1,9 @@
-"""Say what to buy for a task, so many seeds, and a budget or an accuracy, and how surely.
+"""Advise what to buy for a task, given a number of seeds, and a budget or an accuracy to reach.
 
-For each teacher, student, augmenter and filter that the task was studied with: three sentences and
-a table of the choices, the best first; or the cheapest way to an accuracy. Beyond the data,
-intervals are wider; advice for a task without results is transferred from others, or from what is
-published. In place of the fits of a study, a table of anyone's runs can be given.
+For each teacher, student, augmenter and filter in the task's results, prints three sentences and a
+table of the choices, the best first; or the cheapest way to reach the accuracy. Intervals are wider
+beyond the data. Advice for a task without results uses those of other tasks, or published ones. A
+table of your own runs can replace the fits of a study.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Print the answer, and write it."""
+    """Print and write the answer."""
     if (args.queries, args.usd, args.target).count(None) != 2:
         raise ValueError("give one of --queries, --usd and --target")
     if args.results is not None:
@@ -88,7 +88,7 @@ def tell(
     answers: list[Answer],
     confidence: float,
 ) -> None:
-    """Print the answers of a study or a table, and write them."""
+    """Print and write the answers from a study or a table."""
     source = f"{kind} {name}"
     sys.stdout.write(advice_text(source, question, answers, confidence, args.titles))
     if args.cells and all(answer.by_priors for answer in answers):
@@ -98,7 +98,7 @@ def tell(
 
 
 def advise_from_table(args: Options, table: Path) -> None:
-    """Print and write the answer of a table of runs, and the page, beside the answer's folder."""
+    """Print and write the answer from a table of runs, and write the report of the table."""
     runs = read_own_results(table)
     folder, settings = args.output.parent.parent, FitSettings()
     fits = fit_own_results(table.name, runs, settings, args.titles, folder)

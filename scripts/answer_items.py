@@ -1,7 +1,7 @@
-"""Answer a judged task's test items with a student, with an adapter or as it is.
+"""Answer a judged task's test items with a student, with or without an adapter.
 
-As `evaluate_student` does, but the answers are left to a judge, which a job of its own asks, as it
-may need other GPUs, or none. Written are the answers, a row an item.
+Works like `evaluate_student`, but writes only the answers, one row per item. A separate job asks
+the judge, which may need other GPUs, or none.
 """
 
 from __future__ import annotations

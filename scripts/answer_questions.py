@@ -1,8 +1,8 @@
 """Answer the questions of one shard of a stream with the teacher.
 
-Without questions, the seeds' own questions are asked in turn. Answers enter the response cache as
-they arrive, so a killed job resumes from there. A file that holds some of the queries already keeps
-its rows.
+Without --questions, the teacher answers the seeds' own questions in turn. Answers enter the
+response cache as they arrive, so a killed job resumes from there. If the output already has some of
+the queries, their rows are kept.
 """
 
 from __future__ import annotations

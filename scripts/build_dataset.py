@@ -1,11 +1,10 @@
-"""Build the dataset of a budget: the first queries of a stream, or real data, as rows to train on.
+"""Build the dataset of a budget: the first queries of a stream, or real data, as training rows.
 
 Or mix the datasets of several methods: each row once, in a fixed order, with its `method`.
 
-The Parquet file has a `messages` column in chat form, which TRL and `datasets` load as it is. Its
-metadata name the dataset and nothing else, so that the same rows are the same bytes. What was
-counted on the way (queries, tokens, rows left out, how varied the questions are) and how it was
-made lies in the JSON file.
+The Parquet file has a `messages` column in chat format, which TRL and `datasets` load as it is. Its
+metadata contain only the dataset's coordinates, so that the same rows are the same bytes. The JSON
+file records counts (queries, tokens, excluded rows, the diversity of the questions) and provenance.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def job(args: Options) -> None:
         rows.metadata = {"dataset": args.dataset}
     record = DatasetRecord(
         dataset=args.dataset,
-        # Studies do not state it, and their earlier datasets do not.
+        # Only a spend sets it. Datasets of studies leave it out, as earlier versions did.
         settings=settings.model_dump(
             mode="json", exclude=None if settings.may_be_empty else {"may_be_empty"}
         ),

@@ -1,7 +1,7 @@
-"""Check the answers of one shard to new questions: a row may not do, whatever its filter.
+"""Check the validity of one shard's answers to new questions.
 
-The final answer must be readable, and differ from that of the seed, unless the task needs no new
-answers. A query in SQL is run, read-only, and must find something.
+Invalid rows are excluded by every filter. The final answer must be readable, and differ from the
+seed's, unless the task needs no new answers. SQL queries are run, read-only, and must return rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from seedbed.tasks.record import TaskRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Judging):
-    """Which answers to check, and by what."""
+    """Which answers to check, and how."""
 
     settings: Checking = option(
         json_of(Checking), "kind, scorer and new_answer of the task, as JSON: see config/README.md"
@@ -41,7 +41,7 @@ def job(args: Options) -> None:
     kind = args.settings.kind
     record = TaskRecord.read(args.task)
     new_answer = requires_new_answer(args.settings.new_answer, kind, record)
-    # As it was decided, so that what was checked by the other rule is checked again.
+    # Records the decision itself, so that rows are checked again if the decision changes.
     decided = "required" if new_answer else "not_required"
     settings = args.settings.model_copy(update={"new_answer": decided})
     modules = comparing_modules(kind, settings.scorer_options, args.task_folder or "")

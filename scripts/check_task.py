@@ -1,8 +1,8 @@
-"""Check one task, alone and for free: no study, no model, nothing is paid.
+"""Check one task for free, without a study or a model.
 
-Every reference answer of both splits is scored by the task's own scorer, and those that fail are
-named, with the lines that leave them out. Then come the sizes of the splits, what is odd about the
-rows, and three rows as they will be asked, by method.
+Prints the sizes of the splits, and notes on rows that may be mistakes. Then scores every reference
+answer of both splits by the task's own scorer, and names those that fail, with the lines that
+exclude them. Then shows three rows as models will see them, by method.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from seedbed.tasks.settings import FilesSource, TaskConfig, WorldSource
 
 _MOST_GOLDS = 8
 _CHARACTERS_A_TOKEN = 2
-"""Fewer than text in any language with an alphabet has: what is longer than that is too long."""
+"""A low estimate for languages with an alphabet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +50,16 @@ class Options:
 def check_task(
     name: str, folders: ConfigFolders, data_dir: Path | None = None, rows: int = 3
 ) -> tuple[str, bool]:
-    """Return what there is to say of a task, and whether all its reference answers are right.
+    """Return a report on a task, and whether all its reference answers are right.
 
     Args:
-        name: of the task's folder.
-        folders: of the configuration.
-        data_dir: folder with data sets in the hub's layout; None asks the hub.
+        name: name of the task's folder.
+        folders: the folders of the configuration.
+        data_dir: folder with data sets in the hub's layout; None downloads from the hub.
         rows: how many rows to show.
 
     Raises:
-        ValueError: if the task's file is not right, or its rows do not fit it.
+        ValueError: if the task's file is invalid, or its rows do not fit it.
     """
     config = load_task(name, folders)
     task_folder = folders.find(f"tasks/{name}/task.yaml").parent
@@ -119,7 +119,7 @@ def _left_out(excluded: Mapping[str, str]) -> str:
 
 
 def _odd(config: TaskConfig, made: Made) -> list[str]:
-    """Return what is no error, and may be a slip."""
+    """Return notes on rows that are valid but may be mistakes."""
     said = []
     places: dict[str, dict[tuple[tuple[str, ...], ...], str]] = {"train": {}, "test": {}}
     for split, items in made.splits.items():
@@ -179,7 +179,7 @@ def _methods(folders: ConfigFolders) -> dict[str, MethodConfig]:
 def _asked(
     item: TaskItem, config: TaskConfig, methods: Mapping[str, MethodConfig]
 ) -> Iterator[str]:
-    """Yield what models are asked about an item, and what is right."""
+    """Yield the prompts that models see for an item, and its reference answer."""
     yield f"=== {item.item_id} ==="
     for role, content in item.history:
         yield from (f"--- {role}", content)
@@ -199,7 +199,7 @@ def _asked(
 
 
 def job(args: Options) -> None:
-    """Print what there is to say of a task."""
+    """Print the report on a task."""
     folders = ConfigFolders.of_run()
     data_dir = args.data_dir
     if data_dir is None:

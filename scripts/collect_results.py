@@ -31,7 +31,7 @@ def job(args: Options) -> None:
     about = {"evaluations": len(args.evaluations), "missing": args.missing, **provenance(__file__)}
     with parquet_rows(args.item_scores) as scores:
         scores.metadata = about
-        # There may be none only if some are said to be missing.
+        # Without evaluations, there must be a line on missing cells.
         if args.evaluations or not args.missing:
             table = collect(args.evaluations, scores.add)
         else:

@@ -1,4 +1,4 @@
-"""Compare every pair of methods, paired by test item, at equal everything else."""
+"""Compare every pair of methods, paired by test item, with all other coordinates equal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Write all comparisons as CSV, and as JSON with the settings and the method behind them."""
+    """Write all comparisons as CSV, and as JSON with the settings and the statistical method."""
     runs = noise_between_runs(read_curves(args.fits, args.draws))
     table = comparisons.compare_methods(
         read_outcomes(args.cells, args.item_scores), args.settings, runs

@@ -1,7 +1,6 @@
-"""Decide what to buy next of a budget of teacher queries: another round of a pilot, or the rest.
+"""Decide what to buy next from a budget of teacher queries: another round of a pilot, or the rest.
 
-What was decided and bought is not decided anew: a decision that the file holds already stays, if it
-was asked for in the same words and some of its answers are there.
+An existing decision stays if the request is the same and some of its queries have been bought.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from seedbed.streams.record import DatasetRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is asked for, what is known, and where to write what to buy."""
+    """The request, the known facts, and the file for the decision."""
 
     request: Request = option(json_of(Request), "what is asked for, as JSON: see Request")
     known: Known = option(json_of(Known), "prices and what was bought, as JSON: see Known")

@@ -1,7 +1,7 @@
 """Draw a seed set from a task's train split.
 
-The draws of one replicate are nested: the first 100 seeds of a replicate are the same whether 100
-or 1,000 are drawn. The result has the columns of the train split, in the order of the draw.
+The seed sets of one replicate are nested: its first 100 seeds are the same whether 100 or 1,000 are
+drawn. The result has the columns of the train split, and its rows are in the order of the draw.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def job(args: Options) -> None:
     train = pl.read_parquet(args.train)
     train = train.select([name for name in (*SCHEMA, *MORE) if name in train.columns])
     settings = {"seeds": args.seeds, "replicate": args.replicate}
-    # The same seeds are the same bytes, whichever code and versions drew them.
+    # Without provenance, so that the same seeds are the same bytes.
     seeds = draw_seeds(train, args.seeds, args.replicate)
     write_parquet(args.drawn, seeds, {"settings": settings})
     write_json(args.drawn.with_name(PROVENANCE), provenance(__file__))

@@ -1,13 +1,12 @@
-"""Evaluate a student on a task's test items, with an adapter or as it is.
+"""Evaluate a student on a task's test items, with or without an adapter.
 
-Answers are greedy; the adapter is not merged. They enter the response cache as they arrive, so a
-killed job resumes from there, and another scorer scores them without asking again. Two files are
-written: predictions.parquet, a row an item, and evaluation.json with the scores, the cost of the
-data, and how everything was made. The JSON is written last: a cell has a score only if its
-predictions exist.
+Decoding is greedy, and the adapter is not merged. Answers enter the response cache as they arrive,
+so a killed job resumes from there, and another scorer scores them without new queries. Writes two
+files: predictions.parquet, one row per item, and evaluation.json with the scores, the cost of the
+data, and provenance. The JSON is written last: a cell has a score only if its predictions exist.
 
-If the student had to be loaded, it then answers the same items with the adapters of --pending too,
-whose own evaluations find these answers in their caches.
+If the student had to be loaded, the job then also answers the same items with the adapters in
+--pending. Their own evaluations find these answers in their caches.
 """
 
 from __future__ import annotations
@@ -79,13 +78,13 @@ def job(args: Options) -> None:
 def write_evaluation(
     args: Options, predictions: pl.DataFrame, references: int, seconds: float
 ) -> None:
-    """Write the predictions and then, with what all of it took, the scores.
+    """Write the predictions, and then the scores with the counts and durations.
 
     Args:
         args: the command line.
         predictions: rows of `seedbed.evaluation.evaluation`.
         references: how many reference answers were scored right.
-        seconds: that the student took for its answers.
+        seconds: how long the student took to answer.
     """
     settings = args.settings
     folder = args.adapter_folder

@@ -1,4 +1,4 @@
-"""Find the budget ratios and the costs at which methods cross over, with intervals."""
+"""Find the budget ratios and costs at which one method passes another, with intervals."""
 
 from __future__ import annotations
 

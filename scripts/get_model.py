@@ -1,8 +1,7 @@
-"""Fetch a model from the hub into a folder, or copy one from a folder; or name one of an endpoint.
+"""Fetch a model from the hub, copy one from a folder, or record one at an endpoint.
 
-The folder that is written is in the Transformers layout and holds model.json, which says where the
-model came from, with a fingerprint that tells its weights from others. Of a model that only an
-endpoint has, it holds model.json alone.
+Writes a folder in the layout of Transformers with model.json, which records the model's source and
+a fingerprint of its weights. For a model at an endpoint, the folder contains only model.json.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from seedbed.provenance import provenance
 
 
 def name_model(api: str, version: str | None, output: Path) -> None:
-    """Write the folder of a model that only an endpoint has.
+    """Write the folder of a model at an endpoint.
 
     Args:
         api: its name there.
-        version: what tells it from others of that name, if anything does.
+        version: its version, if several models have that name.
         output: folder to write.
     """
     with replacing(output) as folder:
@@ -43,19 +42,19 @@ def name_model(api: str, version: str | None, output: Path) -> None:
 
 TEMPLATE = "chat_template.jinja"
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack", "*.onnx*")
-"""Files of weights, whatever the library that reads them."""
+"""Files of weights of all libraries."""
 
 
 @dataclass(frozen=True)
 class Chats:
-    """How chats with a model are written.
+    """How chats with a model are formatted.
 
     Attributes:
-        template: a file with a chat template in place of the model's own; None for its own.
-        values: variables of the template that have a value, whoever renders it.
-        system: message that sets the model up, if any.
-        trained: whether the model is a student, which must suit rows to train on as well.
-        thinking: whether it is trained on the teacher's thinking too.
+        template: a file with a chat template that replaces the model's own; None for its own.
+        values: fixed values for variables of the template.
+        system: the system message, if any.
+        trained: whether the model is a student, whose template must also suit training rows.
+        thinking: whether it is also trained on the teacher's thinking.
     """
 
     template: Path | None = None
@@ -69,7 +68,7 @@ def set_template(folder: Path, chats: Chats) -> None:
     """Write the chat template into a model's folder, and check it.
 
     Raises:
-        ValueError: if the template lacks what the model's part in a study needs.
+        ValueError: if the template does not support the model's role in the study.
     """
     from transformers import AutoTokenizer
 
@@ -90,8 +89,8 @@ def check_architecture(folder: Path) -> None:
     """Check that a student can be trained and evaluated.
 
     Raises:
-        ValueError: if Transformers has no causal language model of its kind, or
-            one without the cache from which the engines write the next token.
+        ValueError: if Transformers has no causal language model of its kind, or only one without
+            the key-value cache that the engines need.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
@@ -123,26 +122,26 @@ def get_model(
 ) -> None:
     """Write a model's folder.
 
-    What is small comes first: a model that cannot take its part in a study is refused before its
-    weights are fetched.
+    The weights come last, so that a model that is unsuitable for its role is refused before they
+    are fetched.
 
     Args:
         hub: OWNER/NAME on the hub, or None.
-        revision: its commit, branch or tag; None takes the newest. The commit is written down.
+        revision: its commit, branch or tag; None takes the newest. The commit is recorded.
         path: a folder to copy, if not from the hub.
         output: folder to write.
-        chats: how chats with it are written.
+        chats: how chats with it are formatted.
 
     Raises:
-        FileNotFoundError: if `path` holds no model.
-        ValueError: if its chat template lacks what the study needs, or if it is a student of
-            a kind that cannot be trained.
+        FileNotFoundError: if there is no model in `path`.
+        ValueError: if its chat template does not support its role, or if it is a student of a kind
+            that cannot be trained.
     """
     with replacing(output) as folder:
         if hub is not None:
             from huggingface_hub import HfApi, snapshot_download
 
-            # A branch may move while its files come in, and later nobody could say which they were.
+            # The commit of a branch may change during the download, and would then be unknown.
             revision = HfApi().model_info(hub, revision=revision).sha
             _reuse(output, folder)
             whole = partial(snapshot_download, hub, revision=revision, local_dir=folder)
@@ -169,7 +168,7 @@ def get_model(
 
 
 def _copy(path: Path, folder: Path, weights: bool) -> None:
-    """Copy the weights of a model's folder, or all but these."""
+    """Copy the weights of a model's folder, or all other files."""
 
     def others(place: str, names: list[str]) -> list[str]:
         found = {name for pattern in WEIGHTS for name in fnmatch.filter(names, pattern)}
@@ -180,14 +179,14 @@ def _copy(path: Path, folder: Path, weights: bool) -> None:
 
 
 def _reuse(old: Path, new: Path) -> None:
-    """Copy files from the folder that is replaced: the hub does not send current ones again.
+    """Link files from the folder that is replaced, so that unchanged ones are not downloaded again.
 
-    The hub's client notes their commit beside them, and checks whether they changed.
+    The hub's client records the files' commit next to them, and checks whether they have changed.
     """
     try:
         if old.is_dir():
             shutil.copytree(old, new, copy_function=os.link)
-            # It may be that of the key chat_template, and not the hub's.
+            # It may come from the key chat_template instead of the hub.
             (new / TEMPLATE).unlink(missing_ok=True)
     except (OSError, shutil.Error):  # A file system without links.
         shutil.rmtree(new, ignore_errors=True)
@@ -195,7 +194,7 @@ def _reuse(old: Path, new: Path) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model is from: one of `hub`, `path` and `api`.
+    """The source of a model: one of `hub`, `path` and `api`.
 
     Attributes:
         hub: OWNER/NAME on the hub.
@@ -217,7 +216,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Name it for messages."""
+        """The model's name in messages."""
         return str(self.api or self.hub or self.path)
 
 

@@ -1,12 +1,12 @@
 """Make a task: its train and test items as Parquet, and the files that its scorer needs.
 
 The source is a generated world, a data set of the hub, a folder with data sets in the hub's layout,
-or files beside the task's own. The folder that is written holds train.parquet, test.parquet,
-databases/ (for SQL) and task.json, which says where everything came from, and what was left out.
+or files next to the task's own. Writes a folder with train.parquet, test.parquet, databases/ (for
+SQL) and task.json, which records the source of the items, and the rows that were excluded.
 
-With scoring, every reference answer of both splits is scored first: if the task's own scorer does
-not find one right, nothing is written, and the message names all that fail. Where a judge grades
-answers, they are not: it would have to be paid for each.
+With --scoring, the task's own scorer first scores every reference answer of both splits. If one is
+not right, nothing is written, and the message names all that fail. Reference answers are not scored
+if a judge grades answers, because each would cost a query.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def get_task(
     Args:
         source: the section `source` of a task's file.
         data_dir: folder with data sets in the hub's layout, or with the task's own files; None
-            asks the hub.
+            downloads from the hub.
         output: folder to write.
-        scoring: `kind`, `scorer` and `score` of the task, to score its reference answers by; None
+        scoring: `kind`, `scorer` and `score` of the task, to score its reference answers; None
             leaves them unscored.
         task_folder: folder of the task's own function, if it has one.
         prompt_columns: the data set's columns that prompts name.
 
     Returns:
-        Counts: items of each split.
+        The number of items in each split.
 
     Raises:
-        ValueError: if the data set does not fit what the source says of it, or a reference answer
-            is not right by the task's own scorer.
+        ValueError: if the data set does not fit `source`, or the task's own scorer rejects a
+            reference answer.
     """
     wanted = SourceOnly.of(source)
     with replacing(output) as folder:
@@ -67,9 +67,9 @@ def get_task(
             _check_references(splits, scoring, folder, task_folder)
         counts = TaskCounts(train_items=len(splits["train"]), test_items=len(splits["test"]))
         for split, items in splits.items():
-            # Of the items alone, and so the same bytes, whatever else `source` says.
+            # Without metadata, so that the same items are the same bytes.
             write_parquet(folder / f"{split}.parquet", to_frame(items))
-        # A database is no part of the items; with its digest here, a change of one is seen.
+        # Databases are not part of the items. Their digests make changes of them visible.
         databases = {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted((folder / "databases").glob("*.sqlite"))

@@ -1,12 +1,12 @@
-"""Have a judge grade what a student answered to a task's test items.
+"""Have a judge grade a student's answers to a task's test items.
 
 The judge's answers enter the response cache as they arrive, so a killed job resumes from there.
-Three files are written: verdicts.parquet, what the judge was asked and said, a row a request;
-predictions.parquet, a row an item; and evaluation.json with the scores, as `evaluate_student` does.
-Where the task has labels, answers graded by hand, the judge grades these first, once for all
-students of the task, and each evaluation says how far it agrees.
+Writes three files: verdicts.parquet, the judge's prompts and answers, one row per request;
+predictions.parquet, one row per item; and evaluation.json with the scores, as `evaluate_student`
+does. If the task has labels (answers graded by hand), the judge grades these first, once for all
+students of the task. Each evaluation then states the agreement between judge and labels.
 
-If the judge had to be loaded, it then grades the answers of other students, as in --pending.
+If the judge had to be loaded, the job then grades the answers of the students in --pending.
 """
 
 from __future__ import annotations
@@ -107,14 +107,14 @@ def write_evaluation(
     seconds: float,
     made_by: Provenance,
 ) -> None:
-    """Write the predictions and then, with what all of it took, the scores.
+    """Write the predictions, and then the scores with the counts and durations.
 
     Args:
         args: the command line.
         predictions: rows of `graded_answers`.
-        judged: what the judge did.
-        verdicts: its rows.
-        seconds: that the judge took.
+        judged: the judge's part of the evaluation record.
+        verdicts: rows of the judge's verdicts.
+        seconds: how long the judge took.
         made_by: code and versions.
     """
     counts, taken = costs(args.dataset, args.trained)

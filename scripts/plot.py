@@ -42,20 +42,20 @@ CHARTS = {
     "costs": (*_CURVES, *_SCORES, "prices", "settings"),
     "diversity": ("datasets", "settings"),
 }
-"""By chart, the options that its `tabulate` takes. They are not read from its signature: code that
-looks at code would make any edit of a module that charts import redraw all of them."""
+"""By chart, the arguments of its `tabulate`. They are not read from its signature: with code that
+inspects code, any edit of a module that charts import would redraw all charts."""
 SETTINGS: dict[str, type[CompareSettings]] = {
     "augmenters": AugmenterSettings,
     "shares": ShareSettings,
 }
-"""By chart, the class of its settings, where that is not `CompareSettings`."""
+"""By chart, the class of its settings if it is not `CompareSettings`."""
 
 
 def module_of(chart: str) -> ModuleType:
     """Return the module of a chart.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if there is no chart of that name.
     """
     if chart not in CHARTS:
         raise ValueError(f"there is no chart {chart!r}; there are {', '.join(CHARTS)}")
@@ -67,8 +67,8 @@ def plot(chart: str, output: Output, **options: Any) -> None:
 
     Args:
         chart: one of `CHARTS`.
-        output: where the figure goes.
-        options: what the chart's `tabulate` takes.
+        output: the files to write.
+        options: arguments of the chart's `tabulate`.
     """
     module = module_of(chart)
     content = module.tabulate(**options)
@@ -78,7 +78,7 @@ def plot(chart: str, output: Output, **options: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to draw, and from which results; each chart needs some of them."""
+    """What to draw, and from which results; each chart needs some of these options."""
 
     chart: str = option(str, f"one of {', '.join(CHARTS)}")
     role: str | None = optional(str, "for models: student or teacher")

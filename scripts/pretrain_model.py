@@ -1,8 +1,7 @@
 """Train a small Llama-architecture model from scratch on a generated world.
 
-The folder that is written holds the model in final/, the checkpoints that were asked for in
-step=N/, and model.json beside each, with the settings and a fingerprint of the weights. A run that
-was killed goes on from its last save.
+Writes a folder with the model in final/, the requested checkpoints in step=N/, and a model.json in
+each, with the settings and a fingerprint of the weights. A killed run resumes from its last save.
 """
 
 from __future__ import annotations

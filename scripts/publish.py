@@ -1,6 +1,6 @@
-"""Push what a spend bought to the hub: the data set, and the adapter as a model of the same name.
+"""Push the results of a spend to the hub: the data set, and the adapter as a model.
 
-With a folder in place of the hub, the files are laid there as the hub has them.
+Both have the same name. With --hub-folder, copies the files to a folder in the hub's layout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from seedbed.endings import ExpectedError
 from seedbed.progress import reporter
 
 KINDS = {"dataset": "datasets/", "adapter": ""}
-"""By folder of what was bought, what stands before a repository's name in the hub's addresses."""
+"""By folder of the results, the prefix of a repository's name in the hub's addresses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,12 @@ class Options:
 
 
 def lay(folder: Path, place: Path) -> None:
-    """Replace what lies at a place of a folder by the files of another."""
+    """Replace a folder by a copy of another.
+
+    Args:
+        folder: the folder to copy.
+        place: the folder to replace.
+    """
     if place.exists():
         shutil.rmtree(place)
     shutil.copytree(folder, place)
@@ -49,7 +54,7 @@ def push(folder: Path, repo: str, kind: str) -> str:
 
     hub = HfApi()
     try:
-        # Nobody else sees it before its owner has looked at it.
+        # Private until its owner has reviewed it.
         hub.create_repo(repo, repo_type=kind, private=True, exist_ok=True)
         done = hub.upload_folder(
             folder_path=folder, repo_id=repo, repo_type=kind, delete_patterns="*"
@@ -61,7 +66,7 @@ def push(folder: Path, repo: str, kind: str) -> str:
 
 
 def job(args: Options) -> None:
-    """Publish what was bought."""
+    """Publish the data set, and the adapter if there is one."""
     report = reporter("publish")
     for name, before in KINDS.items():
         folder = args.bought / name

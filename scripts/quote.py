@@ -1,7 +1,7 @@
-"""Estimate what a study costs, in all and still to pay, before anything is asked.
+"""Estimate the cost of a study, in total and remaining, before any model is queried.
 
-Queries, tokens, money by model and stage, hours of computing, disk. Lengths are measured where
-something was answered already, and assumed elsewhere.
+Prints queries, tokens, dollars by model and stage, hours of computing, and disk. Token counts are
+measured where answers exist, and assumed elsewhere.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sample further answers of the teacher to the questions of one shard, for self-consistency.
 
-Answers enter the response cache as they arrive, so a killed job resumes from there. A file that
-holds some of the queries already keeps its rows.
+Answers enter the response cache as they arrive, so a killed job resumes from there. If the output
+already has some of the queries, their rows are kept.
 """
 
 from __future__ import annotations

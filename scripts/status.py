@@ -1,4 +1,4 @@
-"""Say how a study stands: what is made, what runs, what failed and where its log is."""
+"""Show the status of a study: finished results, jobs under way, and failed jobs with their logs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 if Path(__file__).resolve().parents[1] != Path.cwd():
-    # A clone that is used from elsewhere stays as it is.
+    # A clone that is used from another folder is not changed.
     sys.dont_write_bytecode = True
 
 # isort: split
@@ -28,7 +28,7 @@ class Options:
 
 
 def job(args: Options) -> None:
-    """Print how a study stands."""
+    """Print the status of a study."""
     root, folders = Path(), ConfigFolders.of_run()
     found = status(targets_by_name(args.study, folders), root)
     sys.stdout.write(found.model_dump_json(indent=2) + "\n" if args.json else text(found, root))

@@ -1,10 +1,10 @@
 """Train a student on a dataset: a LoRA adapter by supervised fine-tuning, loss on answers only.
 
-The folder that is written is in PEFT's layout and holds training.json: settings, counts, loss,
-seconds, versions. A training that was killed goes on from its last save, and SIGTERM has it saved.
+Writes a folder in PEFT's layout with training.json: settings, counts, loss, seconds, versions. A
+killed training resumes from its last save. SIGTERM saves the training before it stops.
 
-Where its start took long in comparison with its steps, the job then trains the students of
---pending whose data are ready, too. Their own jobs find these adapters, and load nothing.
+If the start took long in comparison with the steps, the job then also trains students of --pending
+whose data are ready. Their own jobs find these adapters, and need not load the model.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from seedbed.training.settings import StudentTraining, Trainer
 from seedbed.training.students import train_student
 
 LEAST_START = 0.25
-"""Of the seconds of a training's steps: a start that takes less is left to the training's job."""
+"""A job trains another student only if its start took this fraction of the time of the steps."""
 
 MOST_STARTS = 15
-"""Times the seconds of its start that a job trains, at most, before it begins no other student."""
+"""A job starts no further training after this many times the duration of its own start."""
 
 SHARE_OF_TIME = 1 / 3
-"""Of a job's time, in which it may begin to train another student."""
+"""The fraction of a job's runtime in which it may start to train another student."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Options(Sharing, Checked):
 
 @dataclass
 class Training:
-    """One student to train, for the job itself or for another."""
+    """The training of one student, for the job itself or for another job."""
 
     options: Options
     made: Provenance
@@ -79,7 +79,7 @@ class Training:
     ended: float = 0.0
 
     def run(self, ahead: bool) -> TrainingCounts:
-        """Train, and leave the adapter for its own job, or give it its name."""
+        """Train; with `ahead`, leave the adapter for its own job instead of giving it its name."""
         counts = train_student(
             self.options.model,
             self.dataset,
@@ -113,7 +113,7 @@ class Training:
 
 
 def job(args: Options) -> None:
-    """Train a student, and others while its libraries and the model are loaded."""
+    """Train a student, and then others while the libraries and the model are loaded."""
     began = time.monotonic()
     args.check(args.dataset, *(args.model / name for name in ("model.json", "model.safetensors")))
     report = reporter("train_student")
@@ -130,7 +130,7 @@ def job(args: Options) -> None:
         )
         try:
             counts = own.run(ahead=True)
-            # Several processes would all have to load the next one's rows.
+            # With several processes, each would have to load the next student's rows.
             if own.stepped and own.trainer.fsdp_size == 1:
                 share(own, counts)
         except StoppedError:
@@ -143,14 +143,14 @@ def job(args: Options) -> None:
 
 
 def share(own: Training, counts: TrainingCounts) -> None:
-    """Train students of pending jobs one after the other, where starts take longest.
+    """Train students of pending jobs one after the other, if starts take long.
 
-    The job's own adapter is safe already, and waits for its name: a student that is the end of this
-    process costs nothing but itself.
+    The job's own adapter is already on disk and only lacks its name. If another training kills this
+    process, nothing but that training is lost.
 
     Args:
         own: the training of the job itself.
-        counts: of that.
+        counts: the counts of that training.
     """
     args, start = own.options, own.stepped - own.began
     trained = counts.training_rows * (counts.epochs or 0)
@@ -162,7 +162,7 @@ def share(own: Training, counts: TrainingCounts) -> None:
         if time.monotonic() > until:
             return
         with claimed(other.cache, other.output) as held:
-            # Only now, because the other jobs go on meanwhile.
+            # Checked only now, because other jobs run meanwhile.
             if not held or not pending.plan.waits(other) or _is_ready(other):
                 continue
             try:
@@ -191,19 +191,19 @@ def _train(own: Training, other: PendingTraining) -> bool:
         own.report(f"stopped by SIGTERM: the training of {folder} is saved")
         return False
     except Exception as error:
-        # Its own job will meet the error, and report it.
+        # Its own job will report the error.
         own.report(f"left to its own job: {error}")
         return False
     return True
 
 
 def _is_ready(other: PendingTraining) -> bool:
-    """Return whether an adapter waits for a job, which says whether it is the right one."""
+    """Return whether an adapter is ready for a job, which then checks that it is the right one."""
     return (ready_folder(other.output.parent) / ADAPTER).is_dir()
 
 
 def _rows(other: PendingTraining) -> int:
-    """Return how many rows a training goes through, each as often as it comes."""
+    """Return how many rows a training processes, counting each in every epoch."""
     settings = other.settings
     held = int(pl.scan_parquet(other.inputs[0]).select(pl.len()).collect().item())
     steps = math.ceil(held / settings.batch_size) * settings.epochs

@@ -1,6 +1,6 @@
-"""Verify the answers of one shard, by the seed's answer or by what else the teacher answered.
+"""Verify the answers of one shard, by the seed's answer or by self-consistency samples.
 
-Queries in SQL are run, read-only.
+SQL queries are run, read-only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seedbed.tasks.items import read_items
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Judging):
-    """Which answers to verify, and by what."""
+    """Which answers to verify, and how."""
 
     samples: Path | None = optional(
         whole_file, "self-consistency samples, where the seed's answer does not apply"

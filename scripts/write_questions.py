@@ -1,9 +1,9 @@
 """Write the questions of one shard of a question stream with an augmenter.
 
-Query i starts from seed i mod S. A question that cannot be used, or fails its self-check, is tried
-again; a query without a usable question stays in the table with an empty question and the reasons.
-The model's answers enter the response cache as they arrive, so a killed job resumes from there. A
-file that holds some of the queries already keeps its rows.
+Query i uses seed i mod S. If a question is unusable, or fails its self-check, the augmenter tries
+again. A query without a usable question stays in the table, with an empty question and the reasons.
+The model's answers enter the response cache as they arrive, so a killed job resumes from there. If
+the output already has some of the queries, their rows are kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write what a study found: a short text for the terminal, and one self-contained HTML page."""
+"""Write the report of a study: a short text for the terminal, and one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from seedbed.provenance import provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a study found, and where to write it."""
+    """The results of a study, and where to write its report."""
 
     study: str = option(str, "name of the study")
     description: str | None = optional(str, "what the study asks")

@@ -1,6 +1,7 @@
-"""Write what a spend bought: the data and the adapter with their cards, and a page on how.
+"""Write the results of a spend: the data and the adapter with their cards, and a page.
 
-The data is one Parquet and one JSONL file with the method of each row, in the layout of the hub.
+The page explains the decisions. The data are one Parquet and one JSONL file with the method of each
+row, in the layout of the hub.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from seedbed.streams.record import DatasetRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What was bought, and where to write it."""
+    """The results of a spend, and where to write them."""
 
     study: str = option(str, "name of the study")
     about: About = option(json_of(About), "titles, licences and prompts, as JSON: see About")

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 # First, because Snakemake's modules import each other. Not from `snakemake.workflow`: Snakefiles
-# run in its namespace, in which this project's Snakefile defines another `Workflow`.
+# run in its namespace, and may define another `Workflow` there.
 from snakemake.api import Workflow  # isort: skip
 import snakemake as package
 import snakemake.workflow as workflow_module
