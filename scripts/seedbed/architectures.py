@@ -98,9 +98,9 @@ class Architecture:
     def padded_because(self) -> str | None:
         """Return why rows cannot be concatenated without padding; None if they can."""
         if self._text.get("attn_logit_softcapping") or self.kinds & SOFTCAPPED:
-            return "its attention has softcaps, which the kernel for rows without padding lacks"
+            return "its attention has softcaps, which the kernel for unpadded rows does not support"
         if self.kinds & WITH_SINKS:
-            return "its attention has sinks, which the kernel for rows without padding lacks"
+            return "its attention has sinks, which the kernel for unpadded rows does not support"
         if self.has_states:
             return "its layers carry a state from one row into the next"
         return None
@@ -114,7 +114,7 @@ class Architecture:
         if self.has_experts and (adapters or self.kinds & {"deepseek_v3"}):
             return "mixtures of experts need Triton there" + (", with adapters" if adapters else "")
         if self.has_states and not self.kinds & {"lfm2"}:
-            return "layers with a state need prompts to be read in parts, which a CPU cannot do"
+            return "layers with a state need chunked prefill, which does not work on a CPU"
         return None
 
     def unquantizable_on_cpu(self) -> str | None:

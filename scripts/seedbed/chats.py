@@ -87,7 +87,7 @@ def check_template(
     """
     if not tokenizer.chat_template:
         raise ValueError(
-            "the model has no chat template, as base models have none: give one by the key "
+            "the model has no chat template, like most base models: set one with the key "
             "chat_template in its file, such as templates/plain.jinja"
         )
     answered = trained and not thinking
@@ -165,7 +165,7 @@ def thinking_form(tokenizer: Any, system: str | None) -> str:
     why = f"it writes {_rendered(tokenizer, _probe(system, THOUGHT))!r}"
     if closed(prompt):
         why = (
-            f"the prompt ends with thinking that is over, {prompt[-40:]!r}: leave out a key "
+            f"the prompt ends with finished thinking, {prompt[-40:]!r}: leave out a key "
             "template of the model's file that turns thinking off, such as enable_thinking: false"
         )
     raise ValueError(
@@ -207,8 +207,8 @@ def _check_row(tokenizer: Any, ends: set[int], prompt: str, whole: str) -> None:
     if not ids or ids[-1] not in ends:
         known = ", ".join(repr(tokenizer.decode([end])) for end in sorted(ends)) or "none"
         raise ValueError(
-            f"the chat template ends an answer with {written[-40:]!r}, and no token there ends "
-            f"what the model generates (known ends: {known}): a student would not learn to stop"
+            f"the chat template ends an answer with {written[-40:]!r}, where no token stops the "
+            f"model's generation (stop tokens: {known}): a student would not learn to stop"
         )
 
 
@@ -338,7 +338,7 @@ def not_a_prefix(prompt: str, row: str) -> str:
     )
     start = max(0, same - 60)
     return (
-        "the chat template writes a prompt otherwise when its answer follows, so the student would "
-        f"be trained with another prompt than it is asked with. Asked: {prompt[start:]!r}. "
-        f"Trained: {row[start : same + 200]!r}."
+        "the chat template writes a prompt differently if an answer follows, so the student would "
+        f"be trained and evaluated with different prompts. Evaluation: {prompt[start:]!r}. "
+        f"Training: {row[start : same + 200]!r}."
     )

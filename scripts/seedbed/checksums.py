@@ -41,7 +41,7 @@ def check_inputs(manifests: Sequence[Path], files: Iterable[str | os.PathLike[st
         noted |= _last(content, paths) if len(paths) <= _FEW else _all(content)
     for path in paths:
         if path in noted and Path(path).is_file() and file_digest(path) != noted[path]:
-            sys.exit(broken(path, "its checksum is not the one it was made with"))
+            sys.exit(broken(path, "its checksum has changed since it was made"))
 
 
 def _last(content: bytes, paths: Iterable[str]) -> dict[str, str]:

@@ -82,7 +82,7 @@ def switch(about: str) -> Any:
 class Checked:
     """The option of scripts that first compare the checksums of their inputs."""
 
-    manifest: tuple[Path, ...] = several("files that note the checksums of inputs", Path)
+    manifest: tuple[Path, ...] = several("files that record the checksums of inputs", Path)
 
     def check(self, *files: Path | None) -> None:
         """Exit with a message if one of the files has changed since it was made."""

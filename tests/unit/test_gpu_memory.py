@@ -182,7 +182,7 @@ def test_models_that_need_padding_are_refused_without_it_before_any_job(tmp_path
         (
             {"model_type": "qwen3_next", "layer_types": ["linear_attention", "full_attention"]},
             {"kind": "vllm", "gpus": 0},
-            r"engine\.kind: vllm cannot run 'student' on a CPU .*read in parts",
+            r"engine\.kind: vllm cannot run 'student' on a CPU .*chunked prefill",
         ),
     ],
 )

@@ -107,12 +107,12 @@ def test_templates_that_suit_are_taken(tokenizer, template, trained):
 @pytest.mark.parametrize(
     ("template", "system", "words"),
     [
-        (MISTRAL, TEACHER, ["otherwise when its answer follows", TEACHER, "[INST] How many"]),
+        (MISTRAL, TEACHER, ["differently if an answer follows", TEACHER, "[INST] How many"]),
         (GEMMA, TEACHER, ["does not take", "system", "System role not supported"]),
         (DROPS, TEACHER, ["leaves out the system message", TEACHER]),
         (LATE, TEACHER, ["after the question", TEACHER]),
-        (ENDLESS, None, ["ends an answer with", "no token there ends", "<|end|>"]),
-        (THINKS, None, ["otherwise when its answer follows", "<think>"]),
+        (ENDLESS, None, ["ends an answer with", "where no token stops", "<|end|>"]),
+        (THINKS, None, ["differently if an answer follows", "<think>"]),
         ("{{ messages[0].content }}", None, ["leaves out the answer"]),
         ("Hello", None, ["leaves out the question"]),
         (None, None, ["no chat template", "chat_template", "templates/plain.jinja"]),
@@ -134,7 +134,7 @@ def test_a_prompt_that_is_not_how_the_row_begins_is_never_trained_on(
     tiny_model, tokenizer, tmp_path
 ):
     tokenizer.chat_template = MISTRAL
-    with pytest.raises(ValueError, match=r"Asked: .*patient teacher.*Trained: "):
+    with pytest.raises(ValueError, match=r"Evaluation: .*patient teacher.*Training: "):
         encode_rows(tokenizer, [ASKED], TEACHER)
     model = shutil.copytree(tiny_model, tmp_path / "model")
     (model / "chat_template.jinja").write_text(MISTRAL)
@@ -148,7 +148,7 @@ def test_a_prompt_that_is_not_how_the_row_begins_is_never_trained_on(
         max_length=128,
         system=TEACHER,
     )
-    with pytest.raises(ValueError, match="with another prompt than it is asked with"):
+    with pytest.raises(ValueError, match="be trained and evaluated with different prompts"):
         train_student(
             model,
             tmp_path / "rows.parquet",
@@ -216,7 +216,7 @@ def test_rows_have_thinking_in_the_form_that_a_models_template_wants(
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ((REAL / "qwen3_5_nothink.jinja").read_text(), ["is over", "enable_thinking"]),
+        ((REAL / "qwen3_5_nothink.jinja").read_text(), ["finished thinking", "enable_thinking"]),
         (
             "{%- for m in messages %}{{ m.content.split('</think>')[-1] }}{{ eos_token }}"
             "{%- endfor %}",
