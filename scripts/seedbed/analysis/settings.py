@@ -40,7 +40,9 @@ class Analysis(CrossoverSettings):
     """How results are compared and curves are fitted."""
 
     bootstrap_samples: Annotated[int, Field(ge=2)] = Field(
-        400, description="Draws of the posterior of the curves; intervals are their quantiles."
+        400,
+        description="Number of draws from the posterior of the curves; intervals are their "
+        "quantiles.",
     )
     seed: Seed = Field(0, description="Seed of these draws.")
 
@@ -97,16 +99,22 @@ class PublishedShift(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("figures",)
 
     source: Annotated[str, Field(min_length=1, max_length=60)] = Field(
-        description="Where it was published, as figures name it."
+        description="Name of the publication, for figures."
     )
     seeds: Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="Its seed-set size: it is drawn with the study's sizes of at most twice and at "
-        "least half as many. Null: with any.",
+        description="Size of its seed set: figures show it with the study's sizes from half to "
+        "twice as many. Null: with all sizes.",
     )
-    student: Name | None = Field(None, description="The student it is of. Null: any without one.")
-    low: Positive = Field(description="Budget ratio, or the lower end of what was given.")
-    high: Positive | None = Field(None, description="The upper end. Null: `low` alone.")
+    student: Name | None = Field(
+        None,
+        description="The student of the study to show it with. "
+        "Null: all students without a published crossover of their own.",
+    )
+    low: Positive = Field(description="Its budget ratio, or the lower end of the published range.")
+    high: Positive | None = Field(
+        None, description="Upper end of the published range. Null: `low` alone."
+    )
 
     @model_validator(mode="after")
     def _order(self) -> PublishedShift:

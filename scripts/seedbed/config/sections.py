@@ -63,9 +63,7 @@ class Section(BaseModel):
 class Titled(Section):
     """What has a name for people."""
 
-    title: Text = Field(
-        description="Name for people to read.", json_schema_extra=changes("figures")
-    )
+    title: Text = Field(description="Display name.", json_schema_extra=changes("figures"))
 
 
 def tag(words: str) -> str:

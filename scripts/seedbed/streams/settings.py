@@ -1,4 +1,4 @@
-"""The sections of the configuration on how questions and answers are made."""
+"""The sections of the configuration on how questions and answers are generated and verified."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ class Sampling(Section):
 
     temperature: NotNegative = Field(
         0.7,
-        description="Of answers, and of questions; 0 takes the likeliest token.",
+        description="Sampling temperature of answers and questions; 0 always takes the likeliest "
+        "token.",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0,
-        description="Probability mass that tokens are sampled from.",
+        description="Probability mass of the tokens to sample from (nucleus sampling).",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
 
@@ -42,7 +43,8 @@ class Generation(Sampling):
 
     question_temperature: NotNegative | None = Field(
         None,
-        description="Of questions, where it differs: higher for more varied ones.",
+        description="Sampling temperature of questions; higher values give more varied questions. "
+        "Null takes `temperature`.",
         json_schema_extra=changes("questions"),
     )
 
@@ -52,8 +54,8 @@ class Samples(Section):
 
     samples: Annotated[int, Field(ge=2)] = Field(
         3,
-        description="Teacher answers to a question, the row's own included. More than half must "
-        "agree where no seed's answer applies.",
+        description="Teacher answers to each question, including the row's own. If the seed's "
+        "answer does not apply, more than half of them must agree.",
         json_schema_extra=changes("verification"),
     )
 
@@ -63,20 +65,20 @@ class Verification(Samples):
 
     reach: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         1.5,
-        description="How far along its stream `verified_matched` goes for right answers, as a "
-        "multiple of the budget.",
+        description="How far `verified_matched` may go along the stream to find right answers, as "
+        "a multiple of the budget.",
         json_schema_extra=changes("questions", "answers", "verification", "datasets"),
     )
 
 
 class MethodPrompts(Section):
-    """What an augmenter is asked, for one kind of task."""
+    """Prompts for the augmenter, for one kind of task."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("questions",)
 
-    question: QuestionPrompt = Field(description="Asks for a question, from a seed.")
+    question: QuestionPrompt = Field(description="Asks the augmenter for a question, from a seed.")
     self_check: AnswerPrompt | None = Field(
-        None, description="Asks whether the question that was written is sound."
+        None, description="Asks the augmenter whether its question is sound."
     )
 
 
@@ -85,14 +87,14 @@ class QuestionWriting(Section):
 
     keeps_answer: bool = Field(
         True,
-        description="Whether the seed's answer stays right, so that answers can be verified "
-        "against it. If not, a row is dropped whose answer is the seed's or, in SQL, finds "
-        "nothing.",
+        description="Whether the seed's answer remains right, so that answers can be verified "
+        "against it. If not, rows are dropped if their answer is the seed's, or if their SQL "
+        "query returns no rows.",
         json_schema_extra=changes("questions", "verification", "datasets"),
     )
     max_attempts: Count | None = Field(
         None,
-        description="Tries at a question before its slot stays empty. Required if "
+        description="Attempts to write a question before its slot stays empty. Required if "
         "`writes_questions`; otherwise not allowed.",
         json_schema_extra=changes("questions"),
     )
@@ -105,27 +107,29 @@ class MethodConfig(QuestionWriting, Titled):
         description="Abbreviation for tables and figures.", json_schema_extra=changes("figures")
     )
     writes_questions: bool = Field(
-        description="Whether an augmenter writes the questions; if not, the seeds' are used.",
+        description="Whether an augmenter writes the questions; if not, the teacher answers the "
+        "seeds' questions.",
         json_schema_extra=changes("cells"),
     )
     real_pairs: Literal["seeds", "budget"] | None = Field(
         None,
-        description="A baseline that asks no teacher, and trains on real pairs: those of the "
-        "seed set, or as many as the budget.",
+        description="For a baseline that queries no teacher: train on the real pairs of the seed "
+        "set (`seeds`), or on as many real pairs as the budget (`budget`).",
         json_schema_extra=changes("cells"),
     )
     self_check: bool = Field(
         False,
-        description="Whether the augmenter must find its own question sound.",
+        description="Whether the augmenter must judge its own question sound before the question "
+        "is used.",
         json_schema_extra=changes("questions"),
     )
     prompts: dict[Kind, MethodPrompts] = Field(
-        {}, description="By kind of task, what the augmenter is asked."
+        {}, description="By kind of task, the prompts for the augmenter."
     )
 
     @property
     def asks(self) -> Literal["answers", "rephrased", "new"]:
-        """What it asks the teacher: the seeds' questions, these in other words, or new ones."""
+        """The questions for the teacher: the seeds' own, the seeds' in other words, or new ones."""
         if not self.writes_questions:
             return "answers"
         return "rephrased" if self.keeps_answer else "new"
@@ -151,12 +155,12 @@ class MethodConfig(QuestionWriting, Titled):
 
 
 class Overlap(Section):
-    """When a row is too near the test split."""
+    """When a row counts as overlapping with the test split."""
 
     overlap_words: Count | None = Field(
         13,
-        description="A row is dropped whose question shares so many words in a row with a "
-        "question of the test split, or is one; null: only if it is one.",
+        description="A row is dropped if its question shares this many consecutive words with a "
+        "question of the test split, or equals one; null: only if it equals one.",
         json_schema_extra=changes("datasets"),
     )
 
@@ -165,17 +169,17 @@ class Overlap(Section):
 
 
 class Prompted(Section):
-    """What teacher and student are asked.
+    """The prompt for teacher and student.
 
     Attributes:
-        prompt: `prompts.answer` of the task, or a template as those.
+        prompt: `prompts.answer` of the task, or another template of that form.
     """
 
     prompt: str
 
 
 class Answering(Asked):
-    """How the model of a job answers.
+    """Limits of a model's answers.
 
     Attributes:
         answer_tokens: `max_tokens.answer` of the task.
@@ -188,7 +192,7 @@ class QuestionSettings(Asked, Sampling, QuestionWriting):
     """How the questions of a stream are written.
 
     Attributes:
-        stream: key of the question stream, which is an option of its own on a command line.
+        stream: key of the question stream; scripts take it as an option of its own.
         prompt: `question` of the method's prompts.
         check_prompt: template of the self-check, or None if there is none.
         question_tokens: `max_tokens.question` of the task.
@@ -206,8 +210,8 @@ class AnswerSettings(Answering, Prompted, Sampling):
     """How the answers of a stream are sampled.
 
     Attributes:
-        stream: key of the stream, likewise.
-        keep_thinking: whether rows keep what the teacher thought.
+        stream: key of the stream; scripts take it as an option of its own.
+        keep_thinking: whether rows keep the teacher's thinking.
     """
 
     stream: str = ""
@@ -218,21 +222,21 @@ class SampleSettings(Answering, Sampling, Samples):
     """How the self-consistency samples of a stream are drawn.
 
     Attributes:
-        stream: key of the stream, likewise.
+        stream: key of the stream; scripts take it as an option of its own.
     """
 
     stream: str = ""
 
 
 class DatasetSettings(Prompted, Overlap):
-    """How a dataset is cut; `prompt` is for real data.
+    """How a dataset is cut from its stream; `prompt` is for real data.
 
     Attributes:
         budget: teacher queries; 0 for real data.
         filter: see `FILTERS`.
         reach: queries of the stream that may be used: the budget, or more for `verified_matched`.
-        may_be_empty: whether a dataset without rows is no mistake, whatever the filter: a spend
-            goes on with its other methods.
+        may_be_empty: whether a dataset may have no rows, whatever the filter: `snakemake spend`
+            continues with its other methods.
     """
 
     budget: int
@@ -242,5 +246,5 @@ class DatasetSettings(Prompted, Overlap):
 
     @property
     def empty_is_a_result(self) -> bool:
-        """Whether a dataset without rows is no mistake: its student stays as it is."""
+        """Whether a dataset without rows is a valid result, which leaves its student untrained."""
         return self.may_be_empty or self.filter != NONE

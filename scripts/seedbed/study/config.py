@@ -1,8 +1,8 @@
 """The typed content of the files in `config/`.
 
-Each class is one section of one file, and holds what can be checked by looking at that section
-alone. What several files must agree on is checked in `seedbed.study.agreement`. Values are taken as
-they are: text is never read as a number, nor true as 1, and a key that no class knows is refused.
+Each class describes one section of one file, with the checks that need only that section. Checks
+that need several files are in `seedbed.study.agreement`. Values are not converted: text is never
+read as a number, nor true as 1. Unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from seedbed.training.settings import Pretrain, Trainer, Training
 
 
 class _OfTraining(Section):
-    """What changes the training."""
+    """Keys whose change reruns the training."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("training",)
 
@@ -56,9 +56,9 @@ class _OfTraining(Section):
 TrainingChanges: type[Section] = create_model(
     "TrainingChanges",
     __base__=_OfTraining,
-    __doc__="Keys of `training` that differ for one student.",
+    __doc__="Keys of `training` that have other values for one student.",
     **{  # type: ignore[call-overload]  # fields by names that are computed
-        name: (kind, Field(None, description="Instead of that of `training`."))
+        name: (kind, Field(None, description="Replaces the key of `training`."))
         for name, kind in get_type_hints(Training, include_extras=True).items()
         if name in Training.model_fields
     },
@@ -78,18 +78,18 @@ class Block(Section):
     )
     mixtures: Annotated[tuple[Mixture, ...], LISTED, DISTINCT] = Field(
         (),
-        description="Data that several methods make: names under the study's `mixtures`, shares "
-        "of the budget by method (`{answer_augmentation: 0.5, new_question: 0.5}`), or "
-        "`all_bought`, the union of what the study buys with its methods for a seed set. Each part "
-        "is the beginning of its method's stream, so a mixture of streams that are bought anyway "
-        "asks nothing new.",
+        description="Datasets that several methods share: names under the study's `mixtures`, "
+        "shares of the budget by method (`{answer_augmentation: 0.5, new_question: 0.5}`), or "
+        "`all_bought`, the union of all data that the study's methods make for a seed set. Each "
+        "part is the beginning of its method's stream, so a mixture of streams that the study "
+        "needs anyway costs no further queries.",
     )
     seeds: Counts = Field(description="Sizes of the seed set.")
     budget_ratios: Ratios | None = Field(
         None,
-        description="Budgets as multiples of the size of the seed set; each must come to a whole "
-        "number of queries. One of `budget_ratios` and `budgets` is given, unless the methods take "
-        "the seeds alone.",
+        description="Budgets as multiples of the seed set's size; each must give a whole number "
+        "of queries. A block needs either `budget_ratios` or `budgets`, unless its methods use "
+        "only the seeds.",
     )
     budgets: Counts | None = Field(None, description="Budgets in teacher queries.")
     augmenters: Names | None = Field(
@@ -99,12 +99,14 @@ class Block(Section):
     )
     teachers: Names | None = Field(
         None,
-        description="Models that write answers. Required if a method of the block asks one; "
-        "otherwise not allowed.",
+        description="Models that write answers. Required if a method of the block queries a "
+        "teacher; otherwise not allowed.",
     )
-    students: Names = Field(description="Models that are trained.")
+    students: Names = Field(description="Models to train.")
     filters: Filters = Field((NONE,), description="Which answers become training rows.")
-    replicates: Count = Field(1, description="Draws of the seed set, numbered from 1.")
+    replicates: Count = Field(
+        1, description="Number of draws of the seed set; replicates are numbered from 1."
+    )
 
     @model_validator(mode="after")
     def _some_method(self) -> Block:
@@ -120,11 +122,11 @@ class Block(Section):
 
 
 class Spend(Section):
-    """What `snakemake spend` buys data with: see `seedbed.study.spend`."""
+    """Settings of `snakemake spend`: see `seedbed.study.spend`."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("cells",)
 
-    methods: Names = Field(description="Files in `methods/`, those to choose among.")
+    methods: Names = Field(description="Files in `methods/`: the methods to choose among.")
     augmenter: Name | None = Field(
         None,
         description="The model that writes questions. Required if a method writes questions; "
@@ -133,16 +135,18 @@ class Spend(Section):
     teacher: Name = Field(description="The model that writes answers.")
     student: Name | None = Field(
         None,
-        description="The model that is trained. Null for none: the budget ratio alone decides, as "
+        description="The model to train. Null for none: the budget ratio alone then decides, as "
         "with `--config student=none`.",
     )
     rounds: Annotated[int, Field(ge=1, le=4)] = Field(
         1,
-        description="Rounds of the pilot, with a choice after each; each has twice the queries of "
-        "the one before.",
+        description="Rounds of the pilot, each with twice the queries of the previous one and "
+        "followed by a choice.",
     )
     share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="Of the budget, what each method has after the last round of the pilot."
+        0.2,
+        description="Share of the budget that each method has spent after the last round of "
+        "the pilot.",
     )
 
     @model_validator(mode="after")
@@ -154,67 +158,73 @@ class Spend(Section):
 
 
 class StudyConfig(EvaluatedItems):
-    """`config/studies/NAME.yaml`: what is compared with what."""
+    """`config/studies/NAME.yaml`: the cells that a study compares, and how it makes them."""
 
     base: Name | None = Field(
         None,
-        description="A file in `studies/` whose keys hold where this file has none of them; each "
-        "is replaced as a whole.",
+        description="A file in `studies/` that provides the keys that this file leaves out. A key "
+        "in this file replaces the base's key as a whole.",
         json_schema_extra=changes(),
     )
     description: Text = Field(description="One sentence.", json_schema_extra=changes("report"))
     shard_size: Count = Field(
         32,
-        description="Queries in a stream's first shard; the bounds double from there.",
+        description="Queries in a stream's first shard. The second ends at twice as many, the "
+        "third at four times as many, and so on.",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
     largest_shard: Count | None = Field(
         None,
-        description="Most queries of a shard: several jobs, on a GPU each, then answer a long "
-        "stream at once. Null has no limit, so the last shard is half of the stream.",
+        description="Most queries in a shard. With a limit, several jobs, each with its own GPUs, "
+        "answer a long stream in parallel. Null for no limit: the last shard is then half of the "
+        "stream.",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
-    generation: Generation = Field(Generation(), description="How text is sampled.")
+    generation: Generation = Field(
+        Generation(), description="How questions and answers are sampled."
+    )
     thinking: Literal["drop", "keep"] = Field(
         "drop",
-        description="Whether rows keep what the teacher thought before its answers, for students "
-        "that learn to think. Each student then needs `engine.thinking_tokens`.",
+        description="Whether training rows keep the teacher's thinking before its answers, for "
+        "students that learn to think. With `keep`, each student needs `engine.thinking_tokens`.",
         json_schema_extra=changes("answers"),
     )
     verification: Verification = Field(Verification(), description="How answers are verified.")
     training: Training = Field(description="How students are trained.")
     student_training: dict[Name, TrainingChanges] = Field(
-        {}, description="By student, the keys of `training` that differ for it."
+        {}, description="By student, the keys of `training` that have other values for it."
     )
     analysis: Analysis = Field(Analysis(), description="How results are compared and fitted.")
     published: Annotated[tuple[PublishedShift, ...], LISTED] = Field(
         (),
-        description="Published crossovers, drawn beside the study's own.",
+        description="Published crossovers, which figures show next to the study's own.",
         json_schema_extra=changes("figures"),
     )
     contrasts: Annotated[tuple[Name, ...], LISTED, DISTINCT] = Field(
         (),
-        description="Files in `contrasts/` that the study tests; the report shows the outcome.",
+        description="Files in `contrasts/`: the claims that the study tests and the report shows.",
         json_schema_extra=changes("analysis"),
     )
     remarks: Annotated[tuple[Text, ...], LISTED] = Field(
         (),
-        description="Notes on its contrasts, which the report shows below them.",
+        description="Notes on the contrasts, which the report shows below them.",
         json_schema_extra=changes("report"),
     )
     mixtures: Mixtures = Field(
         {},
-        description="By name, by method its share of a budget, in any unit; `all` for real data "
-        "(a method with `real_pairs: seeds`), which costs no query.",
+        description="By name of a mixture, each method's share of the budget, in any unit; `all` "
+        "for real data (a method with `real_pairs: seeds`), which costs no queries.",
         json_schema_extra=changes("datasets"),
     )
     blocks: Annotated[tuple[Block, ...], LISTED, NOT_EMPTY] = Field(
         (),
-        description="Parts of the grid. They may overlap: a cell is run once. A study has `blocks` "
-        "or `spend`.",
+        description="Parts of the study's grid of cells. Blocks may overlap: each cell runs once. "
+        "A study has either `blocks` or `spend`.",
     )
     spend: Spend | None = Field(
-        None, description="What a study is for that has no blocks: to buy data for a task."
+        None,
+        description="Settings of `snakemake spend`, for a study without blocks that buys "
+        "data for a task.",
     )
 
     @model_validator(mode="after")
@@ -242,7 +252,7 @@ class StudyConfig(EvaluatedItems):
 
     @property
     def shares(self) -> dict[str, Shares | None]:
-        """The mixtures of the blocks, as they stand for a method; None for all that is bought."""
+        """The blocks' mixtures, by their `method` coordinate; None for `all_bought`."""
         return {
             coordinate(mixture): self.shares_of(mixture)
             for block in self.blocks
@@ -250,10 +260,10 @@ class StudyConfig(EvaluatedItems):
         }
 
     def shares_of(self, mixture: str | Shares) -> Shares | None:
-        """Return what a mixture of a block is made of; None for all that is bought.
+        """Return the shares of a block's mixture; None for `all_bought`.
 
         Raises:
-            KeyError: if the study has no mixture of that name.
+            KeyError: if the study has no mixture with that name.
         """
         if mixture == ALL_BOUGHT:
             return None
@@ -271,7 +281,7 @@ class StudyConfig(EvaluatedItems):
 
 
 class Checkpoint(Section):
-    """A model as it was during the training of another."""
+    """A checkpoint from the training of another model."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
@@ -294,78 +304,86 @@ class ApiModel(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("models",)
 
     name: Text = Field(
-        description="Its name there; one with a date, if there is, as others may move to a newer "
-        "model."
+        description="Name of the model at the endpoint. Prefer a name with a date: a provider may "
+        "point other names to a newer model."
     )
     version: Text | None = Field(
-        None, description="Your own mark of the model, if a newer one takes its name."
+        None,
+        description="A version of your own, to change when the provider puts a newer model "
+        "behind the same name.",
     )
 
 
 FETCHED = "resources/models/model={model}/source=fetched"
-"""Where a model of the hub lies that was fetched; see `Paths.model`."""
+"""Folder of a model fetched from the hub; see `Paths.model`."""
 
 SOURCES_OF_MODELS = ("pretrain", "checkpoint", "hub", "path", "api")
 
 
 class ModelConfig(Setup, Titled):
-    """`config/models/NAME.yaml`: a model, and what runs it."""
+    """`config/models/NAME.yaml`: a model, its engine and its prices."""
 
-    pretrain: Pretrain | None = Field(None, description="Trained from scratch by the workflow.")
-    checkpoint: Checkpoint | None = Field(
-        None, description="Kept during the training of another model."
+    pretrain: Pretrain | None = Field(
+        None, description="Settings of a model that the workflow trains from scratch."
     )
-    hub: HubModel | None = Field(None, description="Taken from the hub.")
+    checkpoint: Checkpoint | None = Field(
+        None, description="A checkpoint that the training of another model keeps."
+    )
+    hub: HubModel | None = Field(None, description="A model on the hub.")
     path: Text | None = Field(
-        None, description="A folder with a Transformers model.", json_schema_extra=changes("models")
+        None, description="Folder with a Transformers model.", json_schema_extra=changes("models")
     )
     api: ApiModel | None = Field(
-        None, description="Behind an endpoint, which `engine` names; it cannot be a student."
+        None,
+        description="A model behind an endpoint, whose address is in `engine`. It cannot be "
+        "a student.",
     )
     worlds: dict[Name, World] = Field(
         {},
-        description="Only with `pretrain`: by task, the generated world that its model is trained "
-        "on. Needed for tasks with real data; by default the task's own world.",
+        description="Only with `pretrain`: by task, the generated world that the model is trained "
+        "on. Required for tasks with real data; the default is the task's own world.",
         json_schema_extra=changes("models"),
     )
     size: Positive | None = Field(
         None,
-        description="Billions of parameters, where its name on the hub and the headers of its "
-        "weights do not tell: GPUs, memory and time of its jobs follow.",
+        description="Billions of parameters, if neither the model's name on the hub nor the "
+        "headers of its weights give them. GPUs, memory and time of its jobs depend on them.",
         json_schema_extra=changes(),
     )
     chat_template: Text | None = Field(
         None,
-        description="With `hub` or `path`: a file with a chat template in Jinja in place of the "
-        "model's own, seen from `models/`. Base models need one: `templates/plain.jinja`.",
+        description="With `hub` or `path`: a Jinja file that replaces the model's chat template, "
+        "relative to `models/`. Base models without a chat template need one, e.g. "
+        "`templates/plain.jinja`.",
         json_schema_extra=changes("models"),
     )
     template: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], bool | int | float | str] = Field(
         {},
-        description="With `hub` or `path`: variables of the chat template that have a value, "
-        "whoever renders it, as `{enable_thinking: false}`.",
+        description="With `hub` or `path`: variables of the chat template and their values "
+        "wherever the template is rendered, e.g. `{enable_thinking: false}`.",
         json_schema_extra=changes("models"),
     )
-    engine: AnyEngine = Field(TransformersSettings(), description="What runs it.")
+    engine: AnyEngine = Field(TransformersSettings(), description="The engine that runs the model.")
     trainer: Trainer = Field(
-        Trainer(), description="How its training is run. A change makes no result stale."
+        Trainer(), description="How the model's training runs. A change makes no result stale."
     )
-    price: Price = Field(Price(), description="What it costs.")
+    price: Price = Field(Price(), description="Prices of the model.")
     answer_tokens: Count | None = Field(
         None,
-        description="Tokens of an answer, thinking included, for the cost estimate until some were "
-        "measured.",
+        description="Tokens of an answer, thinking included, for the cost estimate until measured "
+        "ones exist.",
         json_schema_extra=changes(),
     )
 
     license: Text | None = Field(
         None,
-        description="Its licence in the hub's words, as `apache-2.0`, for cards of what it wrote.",
+        description="The model's licence in the hub's notation, e.g. `apache-2.0`, for the cards "
+        "of published data and adapters.",
         json_schema_extra=changes("report"),
     )
 
     def folder(self, name: str) -> Path:
-        """Return where the model of this name lies, if it comes from a folder or was fetched."""
+        """Return the folder of the model, if it comes from a local folder or from the hub."""
         return Path(self.path or FETCHED.format(model=name))
 
     @model_validator(mode="after")
@@ -388,7 +406,7 @@ class ModelConfig(Setup, Titled):
 # --- config.yaml
 
 GPU_GB = 80.0
-"""Memory of a GPU, if nothing is said: that of an A100 or H100."""
+"""Default memory of a GPU in gigabytes: that of an A100 or H100."""
 
 
 RUN_CONFIG = "config.yaml or --config"
@@ -400,11 +418,11 @@ SeedCount = Annotated[
     | Annotated[Literal["ALL"], Tag(tag("all"))],
     Discriminator(lambda value: tag("all" if isinstance(value, str) else "count")),
 ]
-"""How many questions are seeds, or all of them."""
+"""Number of seed questions, or ALL for the whole train split."""
 
 
 class RunConfig(Section):
-    """`config/config.yaml`: which study to run, where the real data lies, and what it runs in."""
+    """`config/config.yaml`: the study to run, the folder of real data, and the environment."""
 
     study: Name = Field(
         description="Name of a file in `studies/`.", json_schema_extra=changes("cells")
@@ -416,68 +434,70 @@ class RunConfig(Section):
     )
     environment: Literal["cpu", "gpu"] = Field(
         default="cpu",
-        description="Which of the files in `envs/` jobs run in with `--sdm conda`. A change makes "
-        "no result stale.",
+        description="The file in `envs/` that defines the jobs' environment with `--sdm conda`. A "
+        "change makes no result stale.",
         json_schema_extra=changes(),
     )
     engines: dict[Name, AnyEngine] = Field(
         default={},
-        description="By model, what runs it here, in place of its own `engine`, with the same "
-        "keys. A change makes no result stale.",
+        description="By model, the engine that replaces `engine` of the model's file, with the "
+        "same keys. A change makes no result stale.",
     )
     trainers: dict[Name, Trainer] = Field(
         default={},
-        description="By model, how its training is run here, in place of its own `trainer`, with "
-        "the same keys. A change makes no result stale.",
+        description="By model, the settings that replace `trainer` of the model's file, with the "
+        "same keys. A change makes no result stale.",
     )
     gpu_gb: Positive = Field(
         default=GPU_GB,
-        description="Gigabytes of memory of a GPU here: how many a model is spread over, and which "
-        "students are refused as too large, follow from it. A change makes no result stale.",
+        description="Memory of one GPU, in gigabytes. It determines how many GPUs a model is "
+        "spread over, and which students are refused as too large. A change makes no result stale.",
         json_schema_extra=changes(),
     )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
         default=None,
-        description="The kind of GPU that jobs on a SLURM cluster ask for, as the cluster calls "
-        "it; null for any. A change makes no result stale.",
+        description="The GPU model that jobs on a SLURM cluster request, by the cluster's name "
+        "for it; null for any. A change makes no result stale.",
         json_schema_extra=changes(),
     )
     gpu_request: Literal["gpus", "gres"] = Field(
         default="gpus",
-        description="How jobs on a SLURM cluster ask for GPUs: `--gpus=KIND:2`, or "
+        description="How jobs on a SLURM cluster request GPUs: `--gpus=KIND:2`, or "
         "`--gres=gpu:KIND:2`. A change makes no result stale.",
         json_schema_extra=changes(),
     )
     cores_per_gpu: Annotated[int, Field(ge=1)] = Field(
         default=4,
-        description="Cores that a job on a SLURM cluster gets with each of its GPUs. A change "
-        "makes no result stale.",
+        description="CPU cores for each GPU of a job on a SLURM cluster. A change makes no result "
+        "stale.",
         json_schema_extra=changes(),
     )
     max_teacher_queries: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="The most queries that teachers of the study are asked, for answers and "
-        "self-consistency samples, by all jobs together; those that were asked before count, and "
-        "so do tries that failed and may have been answered. Null for no limit. A change makes no "
+        description="Most queries that all jobs together may send to the study's teachers, for "
+        "answers and self-consistency samples. Queries of earlier runs count, and so do failed "
+        "attempts that the endpoint may have answered. Null for no limit. A change makes no "
         "result stale.",
         json_schema_extra=changes(),
     )
     max_usd: NotNegative | None = Field(
         default=None,
-        description="The most dollars that teachers and augmenters behind endpoints cost, by the "
-        "prices of their files. Null for no limit. A change makes no result stale.",
+        description="Most US dollars that the study may spend on teachers, augmenters and judges "
+        "behind endpoints, at the prices in the models' files. Null for no limit. A change makes "
+        "no result stale.",
         json_schema_extra=changes(),
     )
     wait: bool = Field(
         default=True,
-        description="Whether jobs wait for what is under way through a provider's Batch API. With "
-        "false they end, and the next start collects the answers. A change makes no result stale.",
+        description="Whether jobs wait for the answers of a provider's Batch API. With false, "
+        "jobs stop once their batches are submitted, and the next run collects the answers. A "
+        "change makes no result stale.",
         json_schema_extra=changes(),
     )
     partial: bool = Field(
         default=False,
-        description="Whether tables, figures and report are made of the evaluations that are "
-        "there, and say what is missing, instead of making the rest.",
+        description="Whether tables, figures and report use only the evaluations that exist, and "
+        "say which are missing, instead of running the others.",
         json_schema_extra=changes("analysis"),
     )
     task: Name | None = Field(
@@ -487,44 +507,44 @@ class RunConfig(Section):
     )
     seeds: SeedCount | None = Field(
         default=None,
-        description="For `snakemake advise` and `spend`: how many seed questions there are; for "
+        description="For `snakemake advise` and `spend`: the number of seed questions; for "
         "`spend` also `ALL`, the whole train split.",
         json_schema_extra=changes("cells", "advice"),
     )
     queries: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="For `snakemake advise` and `spend`: teacher queries, the budget.",
+        description="For `snakemake advise` and `spend`: the budget in teacher queries.",
         json_schema_extra=changes("cells", "advice"),
     )
     usd: Positive | None = Field(
         default=None,
-        description="For `snakemake advise` and `spend`, in place of `queries`: US dollars, the "
-        "budget, by the prices of the models' files.",
+        description="For `snakemake advise` and `spend`, in place of `queries`: the budget in US "
+        "dollars, at the prices in the models' files.",
         json_schema_extra=changes("cells", "advice"),
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="For `snakemake advise`, in place of `queries`: the accuracy to reach at the "
-        "least cost, as a fraction.",
+        "lowest cost, as a fraction.",
         json_schema_extra=changes("advice"),
     )
     untrained_accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None,
-        description="For `snakemake advise` with `target_accuracy` for a task without results: the "
-        "accuracy of the student before any training, as a fraction. Priors know little without "
-        "it.",
+        description="For `snakemake advise` with `target_accuracy` for a task without results: "
+        "the student's accuracy before training, as a fraction. Without it, advice for such a "
+        "task is much less certain.",
         json_schema_extra=changes("advice"),
     )
 
     student: Literal["none"] | None = Field(
         default=None,
-        description="For `snakemake spend`: `none` trains no student, and buys by the budget ratio "
-        "alone.",
+        description="For `snakemake spend`: `none` trains no student, and chooses methods by the "
+        "budget ratio alone.",
         json_schema_extra=changes("cells"),
     )
     draw: Count = Field(
         default=1,
-        description="For `snakemake spend`: which draw of the seeds to take, by its number.",
+        description="For `snakemake spend`: number of the draw of the seeds.",
         json_schema_extra=changes("cells"),
     )
     repo: HubId | None = Field(
@@ -534,21 +554,21 @@ class RunConfig(Section):
     )
     hub_folder: Text | None = Field(
         default=None,
-        description="For `snakemake publish`: a folder to write to in the hub's layout, instead "
-        "of the hub.",
+        description="For `snakemake publish`: a folder to write to instead of the hub, in the "
+        "hub's layout.",
         json_schema_extra=changes(),
     )
 
     results: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
-        description="For `snakemake advise`: a table (CSV) of anyone's runs, in place of the "
-        "study's results. Nothing is asked, trained or evaluated.",
+        description="For `snakemake advise`: a table (CSV) of your own or other people's runs, in "
+        "place of the study's results. No model is queried, trained or evaluated.",
         json_schema_extra=changes("advice"),
     )
 
     @property
     def own_results(self) -> str | None:
-        """The folder of what is made of the table `results`, None without one."""
+        """Folder of the advice from the table `results`; None without a table."""
         if self.results is None:
             return None
         return f"results/own_results/{re.sub(r'[^A-Za-z0-9_.-]', '_', Path(self.results).stem)}"
@@ -556,12 +576,12 @@ class RunConfig(Section):
     def advised_from(
         self, fits: str, draws: str, by_priors: Callable[[], bool]
     ) -> dict[str, Callable[[object], str]]:
-        """Return what advice is computed from, as parameters of its rule.
+        """Return the sources of the advice, as parameters of its rule.
 
         Args:
             fits: file of the study's fits.
             draws: file of their draws.
-            by_priors: says whether priors alone answer.
+            by_priors: returns whether the advice rests on priors alone.
         """
         if self.results is not None:
             table = self.results
@@ -573,7 +593,7 @@ class RunConfig(Section):
 
     @property
     def goal(self) -> tuple[str, float | None]:
-        """What `snakemake advise` is asked for: "queries", "usd" or "target", and how much."""
+        """The goal of `snakemake advise`: "queries", "usd" or "target", and its amount."""
         if self.target_accuracy is not None:
             return "target", self.target_accuracy
         return ("queries", self.queries) if self.usd is None else ("usd", self.usd)

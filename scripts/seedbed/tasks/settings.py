@@ -54,7 +54,7 @@ class WorldSource(Section):
     """Items of a generated world."""
 
     world: World = Field(
-        description="Name of the world.", json_schema_extra=changes("tasks", "models")
+        description="Name of the generated world.", json_schema_extra=changes("tasks", "models")
     )
     train_items: Count = Field(
         description="Items in the train split.", json_schema_extra=changes("tasks")
@@ -70,15 +70,16 @@ class Parts(Section):
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
 
-    train: Text | None = Field(None, description="What seeds are drawn from.")
-    test: Text | None = Field(None, description="What students are evaluated on.")
+    train: Text | None = Field(None, description="The split that seeds are drawn from.")
+    test: Text | None = Field(None, description="The split that students are evaluated on.")
     all: Text | None = Field(
-        None, description="In place of both: what is split, with `test_share`."
+        None, description="In place of both: one split to divide, with `test_share`."
     )
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="With `all`: the share of rows that become the test split. A hash of a row's "
-        "`item_id` or, without one, of its question decides, so that no row ever moves.",
+        "`item_id` or, without one, of its question decides, so a row never moves to the other "
+        "split.",
     )
 
     @model_validator(mode="after")
@@ -114,7 +115,7 @@ class Files(Parts):
     train: TaskFile | None = Field(None, description="The file that seeds are drawn from.")
     test: TaskFile | None = Field(None, description="The file that students are evaluated on.")
     all: TaskFile | None = Field(
-        None, description="In place of both: one file that is split, with `test_share`."
+        None, description="In place of both: one file to divide, with `test_share`."
     )
 
 
@@ -129,7 +130,7 @@ class Excluded(Section):
         description="Name of the database, as in its column.",
         json_schema_extra=changes("tasks"),
     )
-    reason: Text = Field(description="Why.", json_schema_extra=changes())
+    reason: Text = Field(description="Reason for leaving it out.", json_schema_extra=changes())
 
     @model_validator(mode="after")
     def _one_kind(self) -> Excluded:
@@ -164,62 +165,65 @@ class Digests(Section):
 
     STAGES: ClassVar[tuple[Stage, ...]] = ()
 
-    train: Sha256 = Field(description="Of the train split.")
-    test: Sha256 = Field(description="Of the test split.")
+    train: Sha256 = Field(description="Digest of the train split.")
+    test: Sha256 = Field(description="Digest of the test split.")
 
 
 class DataSource(Section):
     """A data set in rows, wherever it is, and what its columns mean."""
 
     columns: dict[SourceColumn, Text | SeveralColumns] = Field(
-        description="By field of an item, the data set's column, with a dot before a field of a "
-        "structure; `question` or `messages` (a conversation) at least, and `answer`, `gold` or "
-        "`golds` (a list of answers that are all right). `choices` may be a list of columns; "
-        "`labels` are those of `choices`, which are shown as A, B and so on. Code has `tests`, and "
-        "may have `entry`, the function that they call, and `setup`, code that runs before them.",
+        description="By field of an item, the data set's column; a dot separates a column from a "
+        "field in it. Required: `question` or `messages` (a conversation), and `answer`, `gold` "
+        "or `golds` (a list of answers that are all right). `choices` may be a list of columns; "
+        "`labels` holds the labels of `choices`, which prompts show as A, B and so on. Code needs "
+        "`tests`, and may have `entry`, the function that the tests call, and `setup`, code that "
+        "runs before them.",
         json_schema_extra=changes("tasks"),
     )
     gold_form: Literal["label", "text", "index_from_0", "index_from_1"] | None = Field(
         None,
-        description="Of a choice: what the gold is. null: a label or a text, where no gold could "
+        description="For choices: the form of the gold. Null: a label or a text, if no gold could "
         "be both, or an index.",
         json_schema_extra=changes("tasks"),
     )
     gold_words: dict[str, Text] | None = Field(
         None,
-        description="By value of the gold's column, the final answer in words, as "
-        '`{"true": yes, "false": no}`; true and false need it.',
+        description='By value of the gold\'s column, the final answer in words, e.g. `{"true": '
+        'yes, "false": no}`. Required if the column holds true and false.',
         json_schema_extra=changes("tasks"),
     )
     gold_after: str | None = Field(
         None,
-        description="Where no column holds the final answer: the mark in `answer` before it; "
-        '`""` takes all of the answer.',
+        description="If no column holds the final answer: the mark that precedes it in `answer`; "
+        '`""` takes the whole answer.',
         json_schema_extra=changes("tasks"),
     )
     answer: Text | None = Field(
         None,
-        description="Where no column holds a worked answer: what a student would learn to say, "
-        "with `{gold}` for the final answer.",
+        description="If no column holds a worked answer: the answer to train students on, with "
+        "`{gold}` for the final answer.",
         json_schema_extra=changes("tasks"),
     )
     databases: Text | None = Field(
         None,
-        description="Where an item's SQLite file lies in the data set's folder, with `{database}` "
-        "for its name. The hub has none: with `hub`, `data_dir` must be given.",
+        description="Path of an item's SQLite file in the data set's folder, with `{database}` "
+        "for its name. The hub has no databases: with `hub`, `data_dir` is required.",
         json_schema_extra=changes("tasks"),
     )
     excluded: Annotated[tuple[Excluded, ...], LISTED] = Field(
-        (), description="What is left out, and why."
+        (), description="Items to leave out, and the reasons."
     )
     train_items: Count | None = Field(
         None,
-        description="Items that the train split must have; null, with `files`: however many.",
+        description="Number of items that the train split must have. Null (only with `files`): "
+        "any number.",
         json_schema_extra=changes(),
     )
     test_items: Count | None = Field(
         None,
-        description="Items that the test split must have; null, with `files`: however many.",
+        description="Number of items that the test split must have. Null (only with `files`): any "
+        "number.",
         json_schema_extra=changes(),
     )
     license: Text | None = Field(
@@ -227,8 +231,8 @@ class DataSource(Section):
     )
     sha256: Digests | None = Field(
         None,
-        description="Digests of the splits' rows, for a data set without a commit to take: other "
-        "rows are refused, and the message tells their digest.",
+        description="Digests of the splits' rows, for a data set without a commit. Other rows are "
+        "refused, with a message that shows their digest.",
     )
 
     @model_validator(mode="after")
@@ -307,11 +311,11 @@ class HubSource(DataSource):
     )
     config: Text | None = Field(
         None,
-        description="Its configuration; null if it has but one.",
+        description="Configuration of the data set; null if it has only one.",
         json_schema_extra=changes("tasks"),
     )
     revision: Revision = Field(None, json_schema_extra=changes("tasks"))
-    splits: Splits = Field(description="Which of its splits to use.")
+    splits: Splits = Field(description="The data set's splits to use.")
 
     @model_validator(mode="after")
     def _counted(self) -> Self:
@@ -431,14 +435,16 @@ class MaxTokens(Section):
     """The longest outputs, in tokens."""
 
     question: Count = Field(
-        description="Of an augmenter that writes a question.",
+        description="Most tokens of a question.",
         json_schema_extra=changes("questions"),
     )
     answer: Count = Field(
-        description="Of a teacher, and of a student in evaluation.",
+        description="Most tokens of an answer, of teachers and of students in evaluation.",
         json_schema_extra=changes("answers", "verification", "evaluation"),
     )
-    check: Count = Field(description="Of a self-check.", json_schema_extra=changes("questions"))
+    check: Count = Field(
+        description="Most tokens of a self-check.", json_schema_extra=changes("questions")
+    )
 
 
 class TaskConfig(Overlap, Checking, Scored, Titled):
@@ -446,16 +452,16 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
 
     version: Count = Field(
         1,
-        description="Goes up by one with each change that changes scores.",
+        description="Increase it by one with each change that changes scores.",
         json_schema_extra=changes(),
     )
     source: Source = Field(description="Where the items come from.")
-    max_tokens: MaxTokens = Field(description="The longest outputs.")
+    max_tokens: MaxTokens = Field(description="Most tokens of each kind of output.")
     prompts: dict[Name, str] = Field(
-        description="`answer` is what teacher and student are asked. Optional: under the name of a "
-        "method, its prompt to write a question for this task; and `self_check`. `{question}`, "
-        "`{context}` and, to write a question, `{answer}` are filled in, and so is any column of "
-        "the data set, as `{NAME}`.",
+        description="`answer` is the prompt for teacher and student. Optional: under the name of "
+        "a method, its prompt for writing a question for this task; and `self_check`. "
+        "Placeholders are `{question}`, `{context}`, `{answer}` (only in prompts that write a "
+        "question), and `{NAME}` for any column of the data set.",
         json_schema_extra=changes(
             "models", "questions", "answers", "verification", "datasets", "evaluation"
         ),

@@ -33,32 +33,32 @@ class ContrastPoint(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        1.0, description="Weight of its accuracy in the sum of its side."
+        1.0, description="Weight of the point's accuracy in the sum of its side."
     )
-    method: Name | None = Field(None, description="Null: the test's.")
+    method: Name | None = Field(None, description="Null: the test's own.")
     augmenter: Name | None = Field(
         None,
-        description="A model; or `weak`, the last that the blocks name; or `strong`, the most "
-        "frequent augmenter of the cells or, if that is the weak one, the first that the blocks "
-        "name. Null: the most frequent. Methods without an augmenter take none.",
+        description="A model; or `weak`, the last augmenter that the blocks name; or `strong`, "
+        "the most frequent augmenter of the cells or, if that is the weak one, the first that the "
+        "blocks name. Null: the most frequent. Methods without an augmenter take none.",
     )
     teacher: Name | None = Field(None, description="Null: the most frequent teacher of the cells.")
-    student: Name | None = Field(None, description="Null: the test's.")
-    filter: Filter | None = Field(None, description="Null: the test's.")
+    student: Name | None = Field(None, description="Null: the test's own.")
+    filter: Filter | None = Field(None, description="Null: the test's own.")
     seeds_times: Annotated[int, Field(ge=1)] = Field(
-        1, description="Size of its seed set, as a multiple of the test's."
+        1, description="Size of the point's seed set, as a multiple of the test's."
     )
     budget: Literal["same", "next", "equal_usd"] = Field(
         "same",
-        description="`next` is the next larger budget that was measured there; `equal_usd` costs "
-        "as many dollars as the test's budget does for the first point that takes it, by the "
-        "prices of the models' files. Where no cell cost exactly that, the accuracy is "
-        "interpolated between the two nearest in the logarithm of the cost.",
+        description="`same` is the test's budget; `next` is the next larger budget with results; "
+        "`equal_usd` is the budget that costs as much as the test's budget costs for the first "
+        "point with `same`, at the prices in the models' files. If no cell has exactly that cost, "
+        "the accuracy is interpolated between the two nearest in the logarithm of the cost.",
     )
     budget_times: Positive = Field(
         1.0,
-        description="Its budget, as a multiple of the test's; between two measured budgets the "
-        "accuracy is interpolated in the logarithm of the budget.",
+        description="The point's budget, as a multiple of the test's. Between two measured "
+        "budgets, the accuracy is interpolated in the logarithm of the budget.",
     )
 
     @model_validator(mode="after")
@@ -79,8 +79,8 @@ class CrossoverPair(Section):
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
-    before: Name = Field(description="The method that is better with few queries a seed.")
-    after: Name = Field(description="The method that is better with many.")
+    before: Name = Field(description="The method that is better with few queries per seed.")
+    after: Name = Field(description="The method that is better with many queries per seed.")
 
 
 class ContrastTest(Section):
@@ -94,33 +94,41 @@ class ContrastTest(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
     claim: Text = Field(
-        description="A sentence. It may have {seeds}, {budget}, {budget_ratio}, {method}, {filter} "
-        "and {student}; of a crossover, {few}, {many} and {student}."
+        description="The claim as a sentence. It may contain {seeds}, {budget}, {budget_ratio}, "
+        "{method}, {filter} and {student}; the claim the claim of a crossover, {few}, {many} and "
+        "{student}."
     )
     better: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
-        (), description="One side of the contrast."
+        (), description="The side of the contrast that is better if the claim is true."
     )
-    worse: Annotated[tuple[ContrastPoint, ...], LISTED] = Field((), description="The other side.")
-    crossover: CrossoverPair | None = Field(None, description="In place of two sides.")
+    worse: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
+        (), description="The other side of the contrast."
+    )
+    crossover: CrossoverPair | None = Field(
+        None, description="A crossover to test, in place of two sides."
+    )
     margin: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Loss of accuracy that still supports the claim, a fraction."
+        0.0, description="Largest loss of accuracy that still supports the claim, as a fraction."
     )
     budget: Literal["each", "lowest", "highest"] = Field(
         "each",
-        description="Of the budgets that all points share: a test of `each`, or of the `lowest` "
-        "or `highest` of each seed-set size, which then needs two budgets.",
+        description="Budgets to test, of those that all points share: `each`, or the `lowest` or "
+        "`highest` for each seed-set size, which then needs at least two budgets.",
     )
-    methods: Names | None = Field(None, description="A test for each of these methods.")
-    filters: Filters = Field((NONE,), description="A test for each of these filters.")
+    methods: Names | None = Field(None, description="Methods: the test is run for each.")
+    filters: Filters = Field((NONE,), description="Filters: the test is run for each.")
     student: Literal["main", "others"] = Field(
-        "main", description="The student that most cells have, or a test for each other one."
+        "main",
+        description="`main` tests the student of most cells; `others` runs the test for "
+        "each other student.",
     )
     pooled: bool = Field(
         False,
-        description="One test of the mean over all methods, numbers of seeds and budgets.",
+        description="Whether to run a single test, of the mean over all methods, seed-set sizes "
+        "and budgets.",
     )
     measured: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
-        (), description="Further points, without which a place is left out."
+        (), description="Further points that must have results: a place without them is not tested."
     )
 
     @model_validator(mode="after")
@@ -164,10 +172,12 @@ class Contrast(Section):
     """`config/contrasts/NAME.yaml`: something that a study may show, with its tests."""
 
     sentence: Text = Field(
-        description="What it is about, as the report's heading.",
+        description="The subject, as a heading of the report.",
         json_schema_extra=changes("analysis"),
     )
-    tests: Annotated[tuple[ContrastTest, ...], LISTED, NOT_EMPTY] = Field(description="Its tests.")
+    tests: Annotated[tuple[ContrastTest, ...], LISTED, NOT_EMPTY] = Field(
+        description="Tests of the contrast."
+    )
 
     @property
     def needs_prices(self) -> bool:

@@ -79,7 +79,7 @@ class JudgeOptions(Section):
     STAGES: ClassVar[tuple[Stage, ...]] = ("evaluation",)
 
     judge: Name = Field(description="The model that judges, a file in `config/models`.")
-    rubric: Text = Field(description="What makes an answer good, in words for the judge.")
+    rubric: Text = Field(description="Criteria for a good answer, as text for the judge.")
     compare: Literal["reference"] | None = Field(
         None,
         description="`reference`: the judge says whether the answer or the reference answer is "
