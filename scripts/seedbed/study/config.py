@@ -180,9 +180,7 @@ class StudyConfig(EvaluatedItems):
         "stream.",
         json_schema_extra=changes("questions", "answers", "verification"),
     )
-    generation: Generation = Field(
-        Generation(), description="How questions and answers are sampled."
-    )
+    generation: Generation = Field(Generation(), description="Sampling of questions and answers.")
     thinking: Literal["drop", "keep"] = Field(
         "drop",
         description="Whether training rows keep the teacher's thinking before its answers, for "

@@ -452,7 +452,7 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
 
     version: Count = Field(
         1,
-        description="Increase it by one with each change that changes scores.",
+        description="Version of the task. Increase it by one with each change that changes scores.",
         json_schema_extra=changes(),
     )
     source: Source = Field(description="Where the items come from.")

@@ -52,8 +52,9 @@ class ContrastPoint(Section):
         "same",
         description="`same` is the test's budget; `next` is the next larger budget with results; "
         "`equal_usd` is the budget that costs as much as the test's budget costs for the first "
-        "point with `same`, at the prices in the models' files. If no cell has exactly that cost, "
-        "the accuracy is interpolated between the two nearest in the logarithm of the cost.",
+        "point at the test's own seeds and budget, at the prices in the models' files. If no cell "
+        "has exactly that cost, the accuracy is interpolated between the two nearest in the "
+        "logarithm of the cost.",
     )
     budget_times: Positive = Field(
         1.0,
