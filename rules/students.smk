@@ -1,6 +1,6 @@
 """Students.
 
-In: datasets/, test items, and the models of students and judges. Out, for each cell: adapters/, a
+In: datasets/, test items, and the models of students and judges. Out: for each cell, adapters/, a
 LoRA adapter in PEFT's layout with training.json, its record; evaluations/, scores and predictions;
 and outputs/, the student's answers, if a judge grades them. As in all rules, params whose functions
 take `input` are not tracked, because they change no result.

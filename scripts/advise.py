@@ -37,7 +37,7 @@ class Options:
     study: str = option(str, "name of the study")
     fits: Path | None = optional(whole_file, "fits (JSON), with --draws; or")
     draws: Path | None = optional(whole_file, "draws (Parquet)")
-    results: Path | None = optional(Path, "table of runs (CSV); with neither, the priors answer")
+    results: Path | None = optional(Path, "table of runs (CSV); without fits or table, priors only")
     kinds: Kinds = option(
         json_of(dict[str, MethodKind]),
         'JSON: {method: "answers", "rephrased", "new" or "other"}, for priors',
@@ -45,18 +45,18 @@ class Options:
     )
     assumed: QueryPrices = option(
         json_of(QueryPrices),
-        "JSON: dollars of a query by method, for priors: see QueryPrices",
+        "JSON: dollars per query by method, for priors: see QueryPrices",
         "{}",
     )
     titles: Titles = option(json_of(Titles, problems), TITLES, "{}")
     prices: Prices = option(json_of(dict[str, ModelPrice], problems), PRICES, "{}")
-    task: str = option(str, "the task; with --results, '' is the only one", "")
+    task: str = option(str, "the task; with --results, '' for the table's first task", "")
     seeds: int = option(int, "seed questions")
     queries: int | None = optional(int, "teacher queries, the budget; or")
     usd: float | None = optional(float, "US dollars, the budget; or")
     target: float | None = optional(float, "accuracy to reach, a fraction")
-    untrained: float | None = optional(float, "that of the base model, for priors")
-    cells: int = option(int, "cells of the task that the study would measure", 0)
+    untrained: float | None = optional(float, "accuracy of the base model, for priors")
+    cells: int = option(int, "number of cells of the task in the study", 0)
     output: Path = option(Path, "JSON file to write")
 
 

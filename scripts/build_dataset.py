@@ -39,10 +39,10 @@ class Options(Checked):
     samples: tuple[Path, ...] = several("the stream's self-consistency samples, by shard")
     checks: tuple[Path, ...] = several("the stream's validity checks, by shard")
     labels: tuple[Path, ...] = several("the stream's verification labels, by shard")
-    parts: tuple[Path, ...] = several("of a mixture: dataset.parquet of each of its datasets")
+    parts: tuple[Path, ...] = several("for a mixture, dataset.parquet of each of its datasets")
     records: tuple[Path, ...] = several("dataset.json of each of `parts`")
     settings: DatasetSettings = option(
-        json_of(DatasetSettings), "budget, filter and what it takes, as JSON: see DatasetSettings"
+        json_of(DatasetSettings), "budget, filter and other settings, as JSON: see DatasetSettings"
     )
     rows: Path = option(Path, "Parquet file to write")
     record: Path = option(Path, "JSON file to write")

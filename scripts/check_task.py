@@ -42,9 +42,9 @@ class Options:
 
     task: str = option(str, "name of a folder in config/tasks")
     data_dir: Path | None = optional(
-        Path, "folder with data sets in the hub's layout; by default, that of config.yaml"
+        Path, "folder with data sets in the hub's layout; by default, the one in config.yaml"
     )
-    rows: int = option(int, "how many rows to show as they will be asked", 3)
+    rows: int = option(int, "how many rows to show as models see them", 3)
 
 
 def check_task(

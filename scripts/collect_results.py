@@ -16,11 +16,11 @@ class Options(Checked):
     """Which evaluations to gather, and where to."""
 
     evaluations: tuple[Path, ...] = several(
-        "evaluation.json files, each with predictions.parquet beside it", Path
+        "evaluation.json files, each with predictions.parquet in its folder", Path
     )
     missing: str = option(str, "a line on the cells that are missing", "")
     cells: Path = option(Path, "table of cells to write (Parquet)")
-    csv: Path | None = optional(Path, "the same as CSV; else beside it, ending in .csv")
+    csv: Path | None = optional(Path, "the same as CSV; by default, next to it, as .csv")
     item_scores: Path = option(Path, "table of items to write (Parquet)")
 
 

@@ -27,14 +27,14 @@ from seedbed.streams.record import DatasetRecord
 class Options:
     """The request, the known facts, and the file for the decision."""
 
-    request: Request = option(json_of(Request), "what is asked for, as JSON: see Request")
-    known: Known = option(json_of(Known), "prices and what was bought, as JSON: see Known")
+    request: Request = option(json_of(Request), "the request, as JSON: see Request")
+    known: Known = option(json_of(Known), "prices and earlier purchases, as JSON: see Known")
     round: int = option(int, "number of the decision, from 1")
     before: tuple[Path, ...] = several("the decisions before it")
     evaluations: tuple[Path, ...] = several("evaluation.json of the students so far")
-    predictions: tuple[Path, ...] = several("predictions.parquet beside each of them")
+    predictions: tuple[Path, ...] = several("predictions.parquet of each of them")
     datasets: tuple[Path, ...] = several("dataset.json of the data sets that were bought so far")
-    purchase: Path = option(Path, "JSON file to write; what it holds may stay")
+    purchase: Path = option(Path, "JSON file to write; an existing decision may stay")
 
 
 def job(args: Options) -> None:

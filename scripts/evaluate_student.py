@@ -36,7 +36,7 @@ class Options(StudentOptions, Checked):
 
     cell: Coordinates = option(json_value, "coordinates of the cell, as JSON")
     task: Path = option(whole_file, "task.json of the task")
-    task_folder: Path = option(Path, "where the task's file lies")
+    task_folder: Path = option(Path, "folder of the task's file")
     settings: EvaluationSettings = option(
         json_of(EvaluationSettings),
         "kind, scorer, score, prompt, answer_tokens and test_items, as JSON",

@@ -226,13 +226,14 @@ class Options:
 
     source: Source = option(
         json_of(Source),
-        'where it is from, as JSON: {"hub": "OWNER/NAME", "revision": ...}, {"path": FOLDER}, or '
-        '{"api": NAME, "revision": ...}; of the first two, "template" gives variables values',
+        'its source, as JSON: {"hub": "OWNER/NAME", "revision": ...}, {"path": FOLDER}, or '
+        '{"api": NAME, "revision": ...}; "template" sets variables of the chat template for the '
+        "first two",
     )
-    chat_template: Path | None = optional(Path, "chat template in place of the model's own")
+    chat_template: Path | None = optional(Path, "chat template that replaces the model's own")
     chats: Chats = option(
         json_of(Chats),
-        'what it is checked for, as JSON: {"system": TEXT or null, "trained": true for a student, '
+        'the uses to check, as JSON: {"system": TEXT or null, "trained": true for a student, '
         '"thinking": true for a student that learns to think}',
         "{}",
     )

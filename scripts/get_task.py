@@ -107,12 +107,12 @@ class Options:
     source: JsonObject = option(json_value, "`source` of the task's file, as JSON")
     data_dir: Path | None = optional(
         Path,
-        "folder with data sets in the hub's layout, or with the task's own files; without, the hub "
-        "is asked",
+        "folder with data sets in the hub's layout, or with the task's own files; by default, data "
+        "sets are downloaded from the hub",
     )
     scoring: Scored | None = optional(
         json_of(Scored),
-        "kind, scorer and score of the task, as JSON, to score its reference answers by",
+        "kind, scorer and score of the task, as JSON, to score its reference answers",
     )
     task_folder: Path | None = optional(Path, "folder of the task's own function")
     prompt_columns: list[str] | None = optional(

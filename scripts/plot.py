@@ -104,8 +104,8 @@ class Options:
         "[]",
     )
     titles: Titles = option(json_of(Titles, problems), TITLES, "{}")
-    missing: str | None = optional(str, "a line on missing results, to stand at the figure's foot")
-    svg: Path = option(Path, "figure to write (.svg; .png, .vl.json and .csv beside it)")
+    missing: str | None = optional(str, "a line on missing results for the figure's footer")
+    svg: Path = option(Path, "figure to write (.svg; also .png, .vl.json and .csv)")
 
 
 def job(args: Options) -> None:

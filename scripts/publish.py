@@ -21,9 +21,9 @@ KINDS = {"dataset": "datasets/", "adapter": ""}
 class Options:
     """What to publish, and where."""
 
-    bought: Path = option(Path, "folder with `dataset` and perhaps `adapter`")
+    bought: Path = option(Path, "folder with `dataset`, and optionally `adapter`")
     repo: str = option(str, "name on the hub, OWNER/NAME")
-    hub_folder: Path | None = optional(Path, "folder to write to in place of the hub")
+    hub_folder: Path | None = optional(Path, "folder to write to instead of the hub")
 
 
 def lay(folder: Path, place: Path) -> None:

@@ -58,7 +58,7 @@ class Options(Sharing, Checked):
     trainer: Trainer = option(json_of(Trainer), "`trainer` of the model's file, as JSON", "{}")
     threads: int = option(int, "CPU threads", 1)
     gpu: int = option(int, "GPUs, 0 to train on the CPU", 1)
-    cache: Path | None = optional(Path, "folder of the lock by which jobs share the work")
+    cache: Path | None = optional(Path, "folder of the lock that coordinates jobs on one adapter")
     folder: Path = option(Path, "folder to write")
 
 

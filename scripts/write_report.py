@@ -30,7 +30,7 @@ class Options:
     """The results of a study, and where to write its report."""
 
     study: str = option(str, "name of the study")
-    description: str | None = optional(str, "what the study asks")
+    description: str | None = optional(str, "the study's question")
     remarks: Sequence[str] = option(json_value, "notes on its contrasts", "[]")
     missing: str | None = optional(str, "a line on results that are missing")
     cells: Path = option(whole_file, "table of cells (Parquet)")
@@ -50,7 +50,7 @@ class Options:
         '"high": 51 or null}, ...]',
         "[]",
     )
-    spending: Path | None = optional(Path, "what the study has cost (JSON), if it is there")
+    spending: Path | None = optional(Path, "the study's spending (JSON), if it exists")
     summary: Path = option(Path, "summary to write (text)")
     page: Path = option(Path, "page to write (HTML)")
 

@@ -33,13 +33,13 @@ class Options:
     study: str = option(str, "name of the study")
     about: About = option(json_of(About), "titles, licences and prompts, as JSON: see About")
     purchases: tuple[Path, ...] = several("the decisions, the final one last")
-    rows: Path = option(whole_file, "dataset.parquet of all that was bought")
-    dataset: Path = option(whole_file, "dataset.json beside it")
-    parts: tuple[Path, ...] = several("dataset.json of each data set that it is mixed of")
+    rows: Path = option(whole_file, "dataset.parquet with all purchased rows")
+    dataset: Path = option(whole_file, "dataset.json of these rows")
+    parts: tuple[Path, ...] = several("dataset.json of each data set in the mixture")
     evaluations: tuple[Path, ...] = several("evaluation.json of the students")
-    predictions: tuple[Path, ...] = several("predictions.parquet beside each of them")
+    predictions: tuple[Path, ...] = several("predictions.parquet of each of them")
     adapter: tuple[Path, ...] = several("files of the final adapter, its weights first")
-    spending: Path | None = optional(Path, "what the study has cost (JSON), if it is there")
+    spending: Path | None = optional(Path, "the study's spending (JSON), if it exists")
     folder: Path = option(Path, "folder to write to")
 
 
