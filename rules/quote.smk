@@ -24,7 +24,7 @@ rule quote:
 for question in ("adopt", "adopt_confirmed", "explain"):
 
     rule:
-        """Answer a question about other targets, as in `snakemake adopt all`: docs/commands.md."""
+        """Answer a question about other targets, as in `snakemake adopt all`: docs/running.md."""
         name:
             question
         message:
