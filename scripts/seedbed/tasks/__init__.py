@@ -1,1 +1,1 @@
-"""Tasks: the questions, and where they come from."""
+"""Tasks: the questions and their sources."""

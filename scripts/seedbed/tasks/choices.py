@@ -1,4 +1,4 @@
-"""Choices of a multiple-choice question, as they stand in its text."""
+"""The choices in the text of a multiple-choice question."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import re
 from collections.abc import Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-"""Labels of choices, as the scorer knows them."""
+"""Labels of choices, the same as in the scorer."""
 
 _LINE = re.compile(r"\(([A-Z])\) (\S.*)")
 _INLINE = re.compile(r"(\S.*) ([A-Z])")
 
 
 def with_choices(question: str, choices: Sequence[str]) -> str:
-    """Return a question with its choices below it, a line each: `(A) text`."""
+    """Return a question with its choices below it, one per line: `(A) text`."""
     lines = (f"({letter}) {text}" for letter, text in zip(LETTERS, choices, strict=False))
     return "\n".join([question, *lines])
 
 
 def choices_of(question: str) -> tuple[str, ...]:
-    """Return the choices that stand at the end of a question, in order; () if there are none.
+    """Return the choices at the end of a question, in order; () if there are none.
 
-    They are read from either layout: lines as of `with_choices`, or behind the question mark on
-    one line, `text A, text B, text C`. There must be at least two, with the labels A, B and so on.
+    Two layouts are read: lines as from `with_choices`, or one line after the question mark,
+    `text A, text B, text C`. There must be at least two choices, labelled A, B and so on.
     """
     return split_choices(question)[1]
 
 
 def split_choices(question: str) -> tuple[str, tuple[str, ...]]:
-    """Return what stands before the choices of a question, and the choices as `choices_of` does."""
+    """Return the text before the choices of a question, and the choices as `choices_of` does."""
     lines = question.rstrip().split("\n")
     found: list[tuple[str, str]] = []
     while lines and (match := _LINE.fullmatch(lines[-1].strip())):
         found.insert(0, (match[1], match[2].strip()))
         lines.pop()
-    # Lines above the first choice may look like choices, too.
+    # Lines above the first choice may also look like choices.
     first = max((n for n, (label, _) in enumerate(found) if label == LETTERS[0]), default=0)
     lines += [f"({label}) {text}" for label, text in found[:first]]
     found = found[first:]

@@ -1,4 +1,4 @@
-"""Items of data sets in rows: of the hub, of a folder in its layout, or of a task's own files."""
+"""Items from data sets: on the hub, in a folder with the hub's layout, or in a task's own files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seedbed.tasks.selection import Chosen, Selection
 from seedbed.tasks.settings import DataSource
 
 _MOST_NAMED = 20
-"""Rows at fault that a message names."""
+"""Maximum number of invalid rows that a message names."""
 
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
 
@@ -26,22 +26,22 @@ def items_of(
 ) -> list[TaskItem]:
     """Return the rows of a split as items.
 
-    The final answer is that of the column `gold`, or the first of `golds`; where there is none,
-    what stands in the reference answer after the mark `gold_after`, or all of it. Choices stand a
-    line each below the question, labelled with letters, whatever their labels are in the data set.
-    An item on a database has the database's schema as its context.
+    The final answer is in the column `gold`, or the first of `golds`. Without these columns, it is
+    the text of the reference answer after the mark `gold_after`, or all of that answer. Choices are
+    listed below the question, one per line, labelled with letters, whatever their labels in the
+    data set. The context of an item on a database is the database's schema.
 
     Args:
         source: the data set.
         selection: its rows of the split.
         split: `train` or `test`, in the project's terms.
-        data_dir: the folder that databases lie in, if there are any.
+        data_dir: the folder with the databases, if there are any.
 
     Raises:
-        FileNotFoundError: if an item's database is not there.
-        ValueError: if a row lacks its question or answer, a reference answer has no final answer to
-            be read, a gold is none of the choices', or anything else in a row does not fit, naming
-            each row, its place, its column, and what would be valid.
+        FileNotFoundError: if an item's database does not exist.
+        ValueError: if a row has no question or answer, its reference answer contains no final
+            answer, its gold is not one of the choices, or anything else in a row is invalid. The
+            message names each row, its position, its column, and the valid values.
     """
     items, wrong = [], []
     for row in selection.chosen:
@@ -57,7 +57,7 @@ def items_of(
 
 
 class _Reader:
-    """Makes an item of a row."""
+    """Converts a row to an item."""
 
     def __init__(self, source: DataSource, row: Chosen, split: str) -> None:
         self._source = source
@@ -95,7 +95,7 @@ class _Reader:
         )
 
     def _wrong(self, key: str, said: str) -> ValueError:
-        """Return the error that something in the row is wrong."""
+        """Return the error for an invalid value of the row."""
         columns = ", ".join(map(repr, self._source.columns_of(key)))
         place = f" ({self._row.place}{f', column {columns}' if columns else ''})"
         item = f"item {self._row.item_id} of {self._split}"
@@ -115,7 +115,7 @@ class _Reader:
         return value
 
     def _asked(self) -> tuple[tuple[tuple[str, str], ...], str, str]:
-        """Return the messages before the question, the question, and an answer behind it."""
+        """Return the messages before the question, the question, and the answer after it."""
         if not self._has("messages"):
             return (), self._text("question"), ""
         value = self._list("messages", "messages")
@@ -152,7 +152,7 @@ class _Reader:
         return tuple(messages[:-1]), messages[-1][1], last
 
     def _list(self, key: str, noun: str) -> list[Any]:
-        """Return a list that a column holds, or the JSON text of one."""
+        """Return a column's list, which may be JSON text."""
         value = self._row.values.get(key)
         if isinstance(value, str) and value.lstrip().startswith("["):
             try:
@@ -168,7 +168,7 @@ class _Reader:
         return value
 
     def _choices(self) -> tuple[tuple[str, ...], list[str]]:
-        """Return the texts of the choices, and what the data set calls them."""
+        """Return the texts of the choices, and their labels in the data set."""
         if not self._has("choices"):
             return (), []
         values = self._row.values
@@ -195,7 +195,7 @@ class _Reader:
         return tuple(texts), [str(label) for label in (labels or LETTERS)][: len(texts)]
 
     def _golds(self, answer: str) -> list[str]:
-        """Return the final answers that are right, the first one first."""
+        """Return the final answers that are right, in order."""
         if self._has("tests"):
             return [self._tests()]
         found: list[str] = []
@@ -232,7 +232,7 @@ class _Reader:
         return list(dict.fromkeys(found))
 
     def _tests(self) -> str:
-        """Return the gold of a program: its unit tests, of one text or a list, as JSON."""
+        """Return the gold of a program as JSON: its unit tests, from one text or a list."""
         found = {}
         for key in ("tests", "entry", "setup"):
             value = self._row.values.get(key) or ""
@@ -247,7 +247,7 @@ class _Reader:
     def _final(self, key: str, value: Any) -> str:
         """Return a final answer as text."""
         if isinstance(value, float) and not math.isfinite(value):
-            raise self._wrong(key, f"has the gold {value}, which is no answer")
+            raise self._wrong(key, f"has the gold {value}, which is not an answer")
         words = self._source.gold_words
         if words is not None:
             said = str(value).lower() if isinstance(value, bool) else str(value).strip()
@@ -268,7 +268,7 @@ class _Reader:
         return _shown(value)
 
     def _in_letters(self, gold: str, choices: Sequence[str], labels: Sequence[str]) -> str:
-        """Return the letter of a gold choice, or a gold of any other kind as it is."""
+        """Return the letter of a gold choice, or any other gold unchanged."""
         if not choices:
             return gold
         places = self._places(gold, choices, labels)
@@ -308,7 +308,7 @@ class _Reader:
     def _places(
         self, gold: str, choices: Sequence[str], labels: Sequence[str]
     ) -> dict[str, list[int]]:
-        """Return by form which choices a gold may mean."""
+        """Return the choices that a gold may refer to, by form."""
         folded = [label.casefold() for label in labels]
         letter = _LETTER.fullmatch(gold.strip())
         by_label = [n for n, label in enumerate(labels) if label == gold.strip()]
@@ -330,7 +330,7 @@ def _missing(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as text: JSON for what has parts, and nothing for what is missing."""
+    """Return a value as text: JSON for lists and structures, "" for a missing value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -344,8 +344,8 @@ def database_file(source: DataSource, name: str, data_dir: Path | None) -> Path:
     """Return the SQLite file of a database.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: if the name is no file name.
+        FileNotFoundError: if it does not exist.
+        ValueError: if the name is not a file name.
     """
     if Path(name).name != name or name == "..":
         raise ValueError(f"{source.name}: {name!r} cannot be the name of a database")

@@ -12,17 +12,17 @@ from urllib.parse import quote
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """Return a connection to a database that can only read it.
+    """Return a read-only connection to a database.
 
-    Its write-ahead log is read as well, if it has one. Without one, nothing beside the file is
-    looked at or written.
+    SQLite also reads the database's write-ahead log if there is one; otherwise it neither reads nor
+    writes any other file.
     """
     fixed = "" if _write_ahead_log(path) else "&immutable=1"
     return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro{fixed}", uri=True)
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a database to a new file, with what stands in its write-ahead log."""
+    """Copy a database to a new file, including the content of its write-ahead log."""
     if not _write_ahead_log(source):
         shutil.copyfile(source, target)
         return
@@ -30,16 +30,16 @@ def copy_database(source: Path, target: Path) -> None:
         with closing(read_only(source)) as connection, closing(sqlite3.connect(target)) as copy:
             connection.backup(copy)
     except sqlite3.OperationalError:
-        # In a folder that cannot be written, SQLite does not open the log.
+        # SQLite does not open the log in a folder without write permission.
         shutil.copyfile(source, target)
         shutil.copyfile(_log(source), _log(target))
     with closing(sqlite3.connect(target)) as copy:
-        # The copy must be one file: it is read as if it never changed.
+        # The copy must be a single file, because it is opened as immutable.
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
 def _write_ahead_log(path: Path) -> bool:
-    """Return whether a database has a write-ahead log with something in it."""
+    """Return whether a database has a write-ahead log that is not empty."""
     log = _log(path)
     return log.is_file() and log.stat().st_size > 0
 
@@ -50,14 +50,14 @@ def _log(path: Path) -> Path:
 
 @lru_cache(maxsize=1024)
 def schema_text(path: Path) -> str:
-    """Return a line a table or view, as `singer(id INTEGER, name TEXT)`, and one a foreign key.
+    """Return a database's schema, one line per table, view or foreign key.
 
-    A foreign key reads `concert.singer_id = singer.id`. Names that are no plain words are in double
-    quotes, as SQL wants them. Generated columns are among the others, and a view says that it is
-    one.
+    A table is `singer(id INTEGER, name TEXT)`, a foreign key `concert.singer_id = singer.id`. Names
+    that are not plain words are in double quotes, as in SQL. Generated columns are included, and
+    views are marked as such.
 
     Raises:
-        sqlite3.DatabaseError: if the file is no database.
+        sqlite3.DatabaseError: if the file is not a database.
     """
     with closing(read_only(path)) as connection:
         tables = [
@@ -75,7 +75,7 @@ def schema_text(path: Path) -> str:
         for (view,) in connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'view' ORDER BY rowid"
         ).fetchall():
-            # A view of a table that is not there cannot be read.
+            # A view of a missing table cannot be read.
             with suppress(sqlite3.OperationalError):
                 lines.append(f"{_line(view, _columns(connection, view))} -- view")
         for table in tables:
@@ -84,7 +84,7 @@ def schema_text(path: Path) -> str:
                 "ORDER BY id, seq",
                 (table,),
             ):
-                # Without a column of its own, a key leads to the other table's primary key.
+                # A key that names no column refers to the other table's primary key.
                 known = keys.get(other.lower(), [])
                 theirs = theirs or (known[place] if place < len(known) else "")
                 if theirs:
@@ -94,7 +94,7 @@ def schema_text(path: Path) -> str:
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[tuple[str, str, int]]:
-    """Return name, type and place in the primary key of a table's columns, generated ones too."""
+    """Return the name, type and primary key position of all columns, including generated ones."""
     return connection.execute(
         "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", (table,)
     ).fetchall()
@@ -112,7 +112,7 @@ def _line(table: str, columns: list[tuple[str, str, int]]) -> str:
 
 
 def _name(name: str) -> str:
-    """Return a name as SQL can have it."""
+    """Return a name, in double quotes unless it is a plain word."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         return name
     return '"' + name.replace('"', '""') + '"'

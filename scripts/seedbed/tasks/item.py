@@ -1,4 +1,4 @@
-"""Task items: one question, its reference answer, and what a scorer needs."""
+"""Task items: a question, its reference answer, and the values that a scorer needs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ class TaskItem:
     """A question with its reference answer.
 
     Attributes:
-        item_id: unique in its split and stable from run to run.
-        question: what is asked; the choices, if any, are part of the text.
-        context: what the question is asked about (a database schema), or "".
+        item_id: id, unique in its split and the same in every run.
+        question: the question's text, including the choices, if there are any.
+        context: the subject of the question, such as a database schema, or "".
         answer: the worked reference answer, as a student would learn it.
         gold: the final answer: a number as text, a choice's label, or SQL.
         choices: texts of the choices in label order; empty unless the task is multiple choice.
-        database: file name below the task's `databases` folder, or "".
-        cluster: items that share it are not independent (one database, say); for standard errors.
-        golds: all final answers that are right, where there are several; the first one is `gold`.
+        database: file name in the task's `databases` folder, or "".
+        cluster: name of a group of dependent items, e.g. on one database; for standard errors.
+        golds: all right final answers, if there are several; the first is `gold`.
         history: role and content of the messages before the question.
-        columns: by name, the data set's columns that prompts name.
+        columns: values of the data set's columns that prompts use, by name.
     """
 
     item_id: str
@@ -37,7 +37,7 @@ class TaskItem:
 
     @property
     def surroundings(self) -> str:
-        """All that the question is asked about: another question may be in the same words."""
+        """The texts around the question, which distinguish questions with the same words."""
         columns = [value for _, value in self.columns]
         return "\n".join(filter(None, [self.context, self.conversation, *columns]))
 

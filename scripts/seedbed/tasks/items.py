@@ -18,7 +18,7 @@ MORE = pl.Schema(
         "columns": pl.List(pl.Struct({"name": pl.String, "value": pl.String})),
     }
 )
-"""Columns that only a task has that needs them, so that the files of others stay as they are."""
+"""Columns that a file has only if the task needs them."""
 SCHEMA = pl.Schema(
     {
         field.name: pl.List(pl.String) if field.name == "choices" else pl.String()
@@ -31,7 +31,7 @@ SCHEMA = pl.Schema(
 def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
     """Return the items as a table with the columns of `SCHEMA`, one row each, in order.
 
-    Columns of `MORE` are there if an item has something in them.
+    A column of `MORE` is included if at least one item has a value in it.
     """
     rows = []
     for item in items:
@@ -46,7 +46,7 @@ def to_frame(items: Iterable[TaskItem]) -> pl.DataFrame:
 
 
 def gold_values(items: Iterable[TaskItem]) -> int:
-    """Return how many different final answers items have; of choices, by what they say."""
+    """Return the number of different final answers; choices count by their texts."""
     return len({_content(item) for item in items})
 
 
@@ -59,7 +59,7 @@ def read_items(path: str | Path) -> list[TaskItem]:
     """Read the items of a `train.parquet`, `test.parquet` or `seeds.parquet` file.
 
     Raises:
-        ValueError: if a column is missing, naming the file.
+        ValueError: if a column is missing. The message names the file.
     """
     frame = pl.read_parquet(path)
     missing = [name for name in SCHEMA.names() if name not in frame.columns]

@@ -1,4 +1,4 @@
-"""The items of a task, from wherever they come, and the databases that its scorer needs."""
+"""Creation of a task's items, from any source, and of the databases that its scorer needs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Made:
 
     Attributes:
         splits: items by split.
-        excluded: by split, the items left out, each with the reason.
-        revision: commit of the hub that was taken, if the items come from there.
-        modules: code that made them and is loaded by name.
+        excluded: for each split, the excluded items with their reasons.
+        revision: commit of the data set on the hub, if the items come from there.
+        modules: modules that made the items and that are imported by name.
     """
 
     splits: dict[str, list[TaskItem]]
@@ -37,14 +37,14 @@ def make_items(
     """Make the items of a task, and copy its databases into a folder.
 
     Args:
-        source: where they come from.
+        source: the source of the items.
         data_dir: folder with data sets in the hub's layout, or with the task's own files; None
-            asks the hub.
-        folder: gets `databases/`, if the task has any.
-        prompt_columns: the data set's columns that prompts name.
+            downloads from the hub.
+        folder: folder in which `databases/` is created, if the task has databases.
+        prompt_columns: the data set's columns that prompts use.
 
     Raises:
-        ValueError: if the data set does not fit what the source says of it.
+        ValueError: if the data set does not fit its description in the source.
     """
     if isinstance(source, WorldSource):
         world = load_world(source.world)
@@ -70,10 +70,10 @@ def make_items(
 
 
 def revision_taken(source: DataSource) -> DataSource:
-    """Return a data set of the hub with the commit that is taken now.
+    """Return a data set of the hub with its revision resolved to a commit.
 
-    A branch may move, and later nobody could say which commit the items are of. Without a network,
-    the hub's own library knows what it has at hand, and the revision stays as it is.
+    A branch may move, so the commit must be recorded. Without a network, the hub's library uses its
+    cache, and the revision stays unchanged.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled

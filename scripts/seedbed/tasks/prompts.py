@@ -1,4 +1,4 @@
-"""Prompts: templates with the texts of an item filled in."""
+"""Prompts: templates filled in with the texts of an item."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ What follows is about its next message:
 
 
 def answer_prompt(template: str, item: TaskItem, question: str | None = None) -> str:
-    """Return what a teacher or a student is asked, after the messages before it.
+    """Return a teacher's or a student's prompt, without the messages before it.
 
     Args:
-        template: with `{question}`, `{context}`, and names of the data set's columns.
+        template: template with `{question}`, `{context}`, and names of the data set's columns.
         item: the item, or the seed of the question.
-        question: what is asked; by default, the item's own question.
+        question: the question; by default, the item's own.
     """
     return _fill(template, item, item.question if question is None else question)
 
 
 def question_prompt(template: str, item: TaskItem, question: str | None = None) -> str:
-    """Return what an augmenter is asked that writes or checks a question.
+    """Return an augmenter's prompt for writing or checking a question.
 
-    The messages before the item's question come first, unless the template has them as
+    It starts with the messages before the item's question, unless the template includes them as
     `{conversation}`.
 
     Args:
-        template: as of `answer_prompt`, and with `{answer}`.
+        template: template as for `answer_prompt`, also with `{answer}`.
         item: the seed.
         question: the question to check; by default, the seed's own.
     """
@@ -55,5 +55,5 @@ def _fill(template: str, item: TaskItem, question: str) -> str:
 
 @lru_cache(maxsize=64)
 def _pieces(template: str) -> tuple[tuple[str, str | None], ...]:
-    """Return texts of a template, each with the name of the placeholder behind it."""
+    """Return the texts of a template, each with the name of the placeholder after it."""
     return tuple((text, name) for text, name, _, _ in string.Formatter().parse(template))

@@ -1,4 +1,4 @@
-"""The record of a task, `task.json`: where its items came from, and what was left out."""
+"""The record of a task, `task.json`: the source of its items, and the excluded items."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from seedbed.records import MadeRecord, Part, Settings
 
 
 class TaskCounts(Part):
-    """Items of each split."""
+    """Number of items in each split."""
 
     train_items: int = 0
     test_items: int = 0
 
 
 class TaskRecord(MadeRecord):
-    """`task.json`, beside the items of a task.
+    """`task.json`, in the same folder as the items of a task.
 
     Attributes:
         source: section `source` of the task's file.
-        revision: commit of the hub that was taken, if the items come from there.
-        counts: items of each split.
-        excluded: by split, the items left out, each with the reason.
+        revision: commit of the data set on the hub, if the items come from there.
+        counts: number of items in each split.
+        excluded: for each split, the excluded items with their reasons.
         databases: digest of each database, by file name.
-        gold_values: different final answers of the training split; None in records of versions
-            that did not count them.
+        gold_values: number of different final answers in the train split; None in records of older
+            versions, which did not count them.
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ("databases",)

@@ -1,7 +1,7 @@
-"""Rows of a data set, as files hold them: CSV, lines of JSON, JSON or Parquet.
+"""Rows of a data set in files: CSV, JSON lines, JSON or Parquet.
 
-Values are taken as they are: no column is made of one type, and of CSV each value is text. This
-module imports no table library: it also counts rows before any job starts.
+Values are not converted: the values of a column may differ in type, and all values of CSV are text.
+This module imports no table library, because it also counts rows before any job starts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Rows:
     """Rows of a split, or of a whole data set.
 
     Attributes:
-        columns: names of their columns.
-        values: the rows; a column that a row does not have is missing.
-        place: returns where a row is, by its number from 0, such as `train.csv:12`.
-        classes: by column of class labels, the names of the labels.
+        columns: names of the columns.
+        values: the rows; a row may lack some of the columns.
+        place: returns the position of a row, such as `train.csv:12`, for its number from 0.
+        classes: names of the labels, for each column of class labels.
     """
 
     columns: Sequence[str]
@@ -38,10 +38,11 @@ def read_file(path: Path, wanted: Collection[str] | None = None) -> Rows:
 
     Args:
         path: the file.
-        wanted: the columns to read of a Parquet file; None reads all.
+        wanted: the columns to read from a Parquet file; None reads all.
 
     Raises:
-        ValueError: if it holds anything else, naming the file and, if one is at fault, the line.
+        ValueError: if the file is invalid. The message names the file and, if one line is invalid,
+            the line.
     """
     if path.suffix == ".parquet":
         return read_parquet([path], wanted)
@@ -54,7 +55,7 @@ def read_file(path: Path, wanted: Collection[str] | None = None) -> Rows:
 
 
 def rows_of(values: Sequence[Row], name: str) -> Rows:
-    """Return rows that come from no file, such as those of the hub, as such."""
+    """Return `Rows` of values that were not read from a file, such as a split of the hub."""
     columns = list(dict.fromkeys(column for row in values for column in row))
     return Rows(columns, values, lambda number: f"{name}, row {number + 1}")
 
@@ -65,7 +66,7 @@ def _text(path: Path) -> str:
         if content.startswith(mark):
             raise ValueError(f"{path} is {encoding}: save it as UTF-8")
     try:
-        # A mark at the beginning, as spreadsheets write it, is no part of the text.
+        # A byte order mark, which spreadsheets write, is not part of the text.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
@@ -104,7 +105,7 @@ def _read_csv(path: Path, text: str) -> Rows:
 
 
 def _unbroken(text: str) -> Iterator[str]:
-    """Yield the lines of a text, which end where CSV ends them, and not at a form feed."""
+    """Yield the lines of a text, split only at CSV's line ends, not e.g. at a form feed."""
     start = 0
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
@@ -113,10 +114,10 @@ def _unbroken(text: str) -> Iterator[str]:
 
 
 def _delimiter(path: Path, lines: Sequence[str]) -> str:
-    """Return what parts the columns of a file: by its name, or as its header shows."""
+    """Return the delimiter of a CSV file, from its name or its header."""
     if path.suffix == ".tsv":
         return "\t"
-    # Where a comma is the decimal mark, spreadsheets write semicolons.
+    # Spreadsheets write semicolons in locales with a decimal comma.
     return next((sign for sign in ",;\t" if sign in lines[0]), ",")
 
 
@@ -177,7 +178,7 @@ def read_parquet(paths: Sequence[Path], wanted: Collection[str] | None = None) -
         wanted: the columns to read; None reads all.
 
     Raises:
-        ValueError: if one cannot be read, naming it.
+        ValueError: if a file cannot be read. The message names it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -210,7 +211,7 @@ def read_parquet(paths: Sequence[Path], wanted: Collection[str] | None = None) -
 
 
 def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
-    """Return the names of class labels that a file of the hub's libraries brings, by column."""
+    """Return the names of class labels, by column, in the metadata of the hub's libraries."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):

@@ -1,6 +1,6 @@
-"""Which rows of a data set are the items of a split, before anything is made of them.
+"""Selection of the rows of a data set that become the items of a split.
 
-This module imports no table library: it also counts items before any job starts.
+This module imports no table library, because it also counts items before any job starts.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def read_rows(
     data_dir: Path | None,
     prompt_columns: Sequence[str] = (),
 ) -> Rows:
-    """Return the rows of a split or, of one whole that is split, those of both.
+    """Return the rows of a split; if one part of the data set is split in two, the rows of both.
 
     Args:
         source: the data set.
         split: `train` or `test`, in the project's terms.
-        data_dir: the folder that it is read from, or None to ask the hub.
-        prompt_columns: columns that prompts name.
+        data_dir: the data set's folder, or None to download from the hub.
+        prompt_columns: columns that prompts use.
 
     Raises:
-        FileNotFoundError: if the folder has no such file.
+        FileNotFoundError: if the folder lacks a file.
         ValueError: if a file cannot be read.
     """
     if data_dir is not None:
@@ -51,7 +51,7 @@ def read_rows(
             return read_parquet(files, wanted)
         return read_file(files[0])
     if not isinstance(source, HubSource):
-        raise FileNotFoundError(f"{source.name} are no data set of the hub: give their folder")
+        raise FileNotFoundError(f"{source.name} are not a data set of the hub: give their folder")
     from datasets import ClassLabel, load_dataset
 
     name = source.parts.of(split)
@@ -70,10 +70,10 @@ class Chosen:
     """A row that becomes an item.
 
     Attributes:
-        item_id: of the item.
-        values: by field of an item, what its column holds.
-        place: where the row is.
-        columns: by name, what the columns hold that prompts name.
+        item_id: the item's id.
+        values: the row's values, by field of an item.
+        place: the row's position, for messages.
+        columns: values of the columns that prompts use, by name.
     """
 
     item_id: str
@@ -87,9 +87,9 @@ class Selection:
     """The rows of a split.
 
     Attributes:
-        chosen: those that become items, in the data set's order.
-        excluded: by id of the items that are left out, why.
-        not_found: names of items and databases that were to be left out and are not there.
+        chosen: the rows that become items, in the data set's order.
+        excluded: reason for each excluded item, by id.
+        not_found: names of items and databases to be excluded that do not exist.
     """
 
     chosen: list[Chosen]
@@ -106,12 +106,12 @@ def select(
         source: the data set.
         rows: its rows.
         split: `train` or `test`, in the project's terms.
-        prompt_columns: columns that prompts name.
+        prompt_columns: columns that prompts use.
 
     Raises:
-        ValueError: if a column is missing, there are fewer items than the configuration says (or,
-            in the task's own files, more), two items have the same `item_id`, or the rows have
-            another digest than they should.
+        ValueError: if a column is missing, there are fewer items than configured (or, in the task's
+            own files, more), two items have the same `item_id`, or the digest of the rows is not
+            the configured one.
     """
     readers: dict[str, Callable[[Row], Any]] = {
         key: _reader(source, rows, key) for key in source.columns
@@ -122,7 +122,7 @@ def select(
     numbers: Sequence[int] = range(len(values))
     if source.whole:
         share = source.parts.test_share or 0
-        # What stands in columns that prompts name tells rows with the same question apart.
+        # Columns that prompts use distinguish rows with the same question.
         shown = [{name: read(row) for name, read in more.items()} for row in rows.values]
         hashes = [_hash(row, told) for row, told in zip(values, shown, strict=True)]
         numbers = [n for n in numbers if (_fraction(hashes[n]) < share) == (split == "test")]
@@ -165,12 +165,12 @@ def select_all(
 
     Args:
         source: the data set.
-        data_dir: the folder that it is read from, or None to ask the hub.
-        prompt_columns: columns that prompts name.
+        data_dir: the data set's folder, or None to download from the hub.
+        prompt_columns: columns that prompts use.
 
     Raises:
-        FileNotFoundError: if the folder has no such file.
-        ValueError: if a file cannot be read, or does not fit what the source says of it.
+        FileNotFoundError: if the folder lacks a file.
+        ValueError: if a file cannot be read, or does not fit its description in the source.
     """
     rows = read_rows(source, "train", data_dir, prompt_columns)
     found = {"train": select(source, rows, "train", prompt_columns)}
@@ -184,11 +184,11 @@ def select_all(
 
 
 def counted(source: FilesSource, folder: Path, prompt_columns: Sequence[str] = ()) -> FilesSource:
-    """Return a task's own data set with its numbers of items, if its file leaves them out.
+    """Return a task's own data set with the numbers of items that its files have.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if a file cannot be read, or does not fit what the source says of it.
+        FileNotFoundError: if a file does not exist.
+        ValueError: if a file cannot be read, or does not fit its description in the source.
     """
     if None not in (source.train_items, source.test_items) and not prompt_columns:
         return source
@@ -207,7 +207,7 @@ def _reader(source: DataSource, rows: Rows, key: str) -> Callable[[Row], Any]:
 
 
 def _column(source: DataSource, rows: Rows, path: str) -> Callable[[Row], Any]:
-    """Return what reads a column, or a field of a structure where the path has a dot."""
+    """Return a function that reads a column or, if the path has a dot, a field of a structure."""
     name, *fields = [path] if path in rows.columns else path.split(".")
     if name not in rows.columns:
         raise ValueError(f"{source.name} has no column {name!r}; it has: {', '.join(rows.columns)}")
@@ -233,7 +233,7 @@ def _value(row: Row, name: str, classes: Sequence[str]) -> Any:
     value = row.get(name)
     if classes and isinstance(value, int) and 0 <= value < len(classes):
         return classes[value]
-    # The hub's libraries write -1 where a row has no label.
+    # The hub's libraries write -1 if a row has no label.
     return None if classes and value == -1 else value
 
 
@@ -245,9 +245,9 @@ def _field(row: Row, path: Sequence[str]) -> Any:
 
 
 def _check_digest(source: DataSource, values: Sequence[Row], split: str) -> None:
-    """Check that the rows of a split are those that the configuration was written for.
+    """Check the digest of the rows of a split, if the source has one.
 
-    The digest is of what items are made of, in order, whatever file it was read from.
+    The digest covers the values of the items in order, and does not depend on the file format.
     """
     if source.sha256 is None:
         return
@@ -255,17 +255,17 @@ def _check_digest(source: DataSource, values: Sequence[Row], split: str) -> None
     found = hashlib.sha256(content.encode()).hexdigest()
     if found != getattr(source.sha256, split):
         raise ValueError(
-            f"{source.name}: the rows of the {split} split are others than those that sha256 in "
-            f"the task's file is of: theirs is {found}"
+            f"{source.name}: the rows of the {split} split do not have the digest sha256 in the "
+            f"task's file: theirs is {found}"
         )
 
 
 def _hash(values: Row, columns: Row) -> str:
-    """Return the digest of what names a row, wherever in its file it stands.
+    """Return a digest that identifies a row independently of its position in the file.
 
     Args:
-        values: of the row.
-        columns: what else prompts show of it.
+        values: the row's values, by field of an item.
+        columns: the row's values in other columns that prompts use.
     """
     item_id = values.get("item_id")
     keys = ("item_id",) if item_id not in (None, "") else ("question", "messages", "context")
@@ -281,7 +281,7 @@ def _fraction(digest: str) -> float:
 
 
 def _names(hashes: Any) -> list[str]:
-    """Return names of rows by their hashes; rows with the same question are counted."""
+    """Return names of rows from their hashes; repeated hashes get a number."""
     seen: Counter[str] = Counter()
     names = []
     for digest in hashes:

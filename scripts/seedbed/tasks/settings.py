@@ -1,4 +1,4 @@
-"""The sections of the configuration that say what a task is."""
+"""The sections of the configuration that define a task."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class WorldSource(Section):
 
 
 class Parts(Section):
-    """The two splits of a data set, or one whole that is split."""
+    """The two splits of a data set, or one part that is divided into both."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("tasks",)
 
@@ -96,7 +96,7 @@ class Parts(Section):
         return self
 
     def of(self, split: Literal["train", "test"]) -> str:
-        """Return the name of what has the rows of a split, perhaps with those of the other."""
+        """Return the name of the part that contains a split's rows, perhaps with the other's."""
         return self.all or getattr(self, split)
 
     @property
@@ -120,7 +120,7 @@ class Files(Parts):
 
 
 class Excluded(Section):
-    """What is left out of a data set: an item, or all items of a database."""
+    """An exclusion from a data set: an item, or all items of a database."""
 
     item: Text | None = Field(
         None, description="Id of the item.", json_schema_extra=changes("tasks")
@@ -146,14 +146,14 @@ def _column(value: str) -> str:
 
 
 CODE_COLUMNS = ("tests", "entry", "setup")
-"""Unit tests of programs, the function that they call, and what runs before: the gold of code."""
+"""Parts of the gold of code: unit tests, the function that they call, and code run before them."""
 _MADE = ("history", "columns")
 SOURCE_COLUMNS = (
     *(name for name in COLUMNS if name not in _MADE),
     *("messages", "labels", *CODE_COLUMNS),
 )
-"""What a data set's columns may hold: columns of items, the labels of the choices, by which it may
-name the gold one, and what makes the gold of code."""
+"""Keys of `columns`: columns of items, the messages of a conversation, the labels of choices (which
+the gold may use), and the parts of the gold of code."""
 
 SourceColumn = Annotated[
     str, AfterValidator(_column), WithJsonSchema({"enum": [*SOURCE_COLUMNS], "type": "string"})
@@ -170,7 +170,7 @@ class Digests(Section):
 
 
 class DataSource(Section):
-    """A data set in rows, wherever it is, and what its columns mean."""
+    """A data set of rows, anywhere, and the meaning of its columns."""
 
     columns: dict[SourceColumn, Text | SeveralColumns] = Field(
         description="By field of an item, the data set's column; a dot separates a column from a "
@@ -265,11 +265,11 @@ class DataSource(Section):
         return self
 
     complete: ClassVar[bool] = False
-    """Whether every item must be counted; if not, the first are taken of more."""
+    """Whether more items than configured are an error; if not, the first ones are taken."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The data set's name in messages."""
         raise NotImplementedError
 
     @property
@@ -279,16 +279,16 @@ class DataSource(Section):
 
     @property
     def whole(self) -> bool:
-        """Whether one whole is split."""
+        """Whether one part of the data set is divided into both splits."""
         return self.parts.test_share is not None
 
     def columns_of(self, key: str) -> list[str]:
-        """Return the data set's columns for a field of an item; none if there are none."""
+        """Return the data set's columns for a field of an item; empty if there are none."""
         column = self.columns.get(key, ())
         return [column] if isinstance(column, str) else list(column)
 
     def folder(self, data_dir: str | Path) -> Path:
-        """Return the data set's folder in the folder that it is read from."""
+        """Return the data set's folder, given the folder of all data sets."""
         raise NotImplementedError
 
     def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
@@ -339,14 +339,14 @@ class HubSource(DataSource):
         return Path(data_dir) / self.hub / (self.config or "")
 
     def path(self, data_dir: str | Path, split: Literal["train", "test"]) -> Path:
-        """Return where a split lies in a folder of the hub's layout, if it is one Parquet file."""
+        """Return the path of a split in a folder of the hub's layout, if it is one Parquet file."""
         return self.folder(data_dir) / f"{self.splits.of(split)}.parquet"
 
     def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
         """Return the files of a split in a folder, in order; empty if there are none.
 
-        A split is one file, SPLIT.parquet (or .jsonl, .json, .csv, .tsv), or parts as the hub
-        itself has them, SPLIT-00000-of-00002.parquet and so on.
+        A split is one file, SPLIT.parquet (or .jsonl, .json, .csv, .tsv), or several as on the hub,
+        SPLIT-00000-of-00002.parquet and so on.
         """
         whole = self.path(data_dir, split)
         for ending in TASK_FILES:
@@ -357,14 +357,14 @@ class HubSource(DataSource):
 
 
 class FilesSource(DataSource):
-    """A data set in files beside the task's file."""
+    """A data set in files in the task's folder."""
 
     files: Files = Field(
         description="The files of the items, in the task's folder: CSV (`.csv`, `.tsv`), lines of "
         "JSON (`.jsonl`), a list in JSON (`.json`) or Parquet (`.parquet`)."
     )
 
-    # Whoever counts their own items wants to know of a slip.
+    # If a user states how many items their files have, any other number is a mistake.
     complete: ClassVar[bool] = True
 
     @property
@@ -382,18 +382,18 @@ class FilesSource(DataSource):
         return Path(data_dir)
 
     def split_files(self, data_dir: str | Path, split: Literal["train", "test"]) -> list[Path]:
-        """Return the one file of a split, whether it is there or not."""
+        """Return the one file of a split, whether or not it exists."""
         return [Path(data_dir) / self.files.of(split)]
 
 
 def _source_tag(value: Any) -> str | None:
-    """Tell the kinds of source apart by the key that only one of them has."""
+    """Return the kind of a source: the key that only this kind has."""
     given = [key for key in SOURCES if isinstance(value, dict) and key in value]
     return tag(given[0]) if len(given) == 1 else None
 
 
 SOURCES = ("world", "hub", "files")
-"""Keys of `source` that only one kind has."""
+"""Keys of `source` that identify its kind."""
 
 AnySource = WorldSource | HubSource | FilesSource
 
@@ -414,7 +414,7 @@ Source = Annotated[
 
 
 class SourceOnly(Section):
-    """The section `source` of a task's file alone, as a job gets it."""
+    """Only the section `source` of a task's file, as a job receives it."""
 
     source: Source
 
@@ -423,7 +423,7 @@ class SourceOnly(Section):
         """Return the source that a section describes.
 
         Raises:
-            ValueError: naming the key, if it describes none.
+            ValueError: if the section is invalid. The message names the key.
         """
         try:
             return cls.model_validate({"source": dict(content)}).source
@@ -432,7 +432,7 @@ class SourceOnly(Section):
 
 
 class MaxTokens(Section):
-    """The longest outputs, in tokens."""
+    """Maximum lengths of outputs, in tokens."""
 
     question: Count = Field(
         description="Most tokens of a question.",
@@ -479,14 +479,14 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
             if not isinstance(self.source, DataSource):
                 check_prompt(prompt, valid, "prompts", key)
                 continue
-            # Any other name is that of a column of the rows.
+            # Any other placeholder names a column of the rows.
             check_prompt(prompt, None, "prompts", key)
             telling = {
                 column
                 for name in ("answer", "gold", "golds")
                 for column in self.source.columns_of(name)
             }
-            # A column of objects shows each of their fields.
+            # A placeholder for a column of structures shows all their fields.
             telling |= {column.partition(".")[0] for column in telling}
             for name in placeholders_of(prompt):
                 if key in OWN_PROMPTS and name in telling | {"answer"}:
@@ -499,19 +499,19 @@ class TaskConfig(Overlap, Checking, Scored, Titled):
 
     @property
     def train_items(self) -> int:
-        """How many items the train split has; known once the rows of own files are counted."""
+        """Number of items in the train split; for own files, known once their rows are counted."""
         assert self.source.train_items is not None
         return self.source.train_items
 
     @property
     def test_items(self) -> int:
-        """How many items the test split has, likewise."""
+        """Number of items in the test split; for own files, known once their rows are counted."""
         assert self.source.test_items is not None
         return self.source.test_items
 
     @property
     def prompt_columns(self) -> list[str]:
-        """The data set's columns that prompts name."""
+        """The data set's columns that prompts use."""
         names = {name for prompt in self.prompts.values() for name in placeholders_of(prompt)}
         known = {"question", "answer"}
         if isinstance(self.source, DataSource):

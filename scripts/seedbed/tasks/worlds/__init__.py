@@ -1,4 +1,4 @@
-"""Generated worlds: small tasks with everything needed to train tiny models on them."""
+"""Generated worlds: small tasks, with all data that the training of tiny models on them needs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class World(Protocol):
     kind: str
 
     def vocabulary(self) -> list[str]:
-        """Return every word, number and sign of the world's texts, each once."""
+        """Return all words, numbers and signs of the world's texts, each once."""
         ...
 
     def items(self, split: str, count: int, seed: int) -> list[TaskItem]:
         """Return `count` items of the `train` or `test` split, with distinct questions.
 
-        No question stands in both splits. The same arguments give the same items, and fewer items
-        are the first of more.
+        No question is in both splits. The same arguments give the same items, and a smaller `count`
+        gives the first of them.
 
         Raises:
             ValueError: if the world has fewer than `count` questions in that split.
@@ -38,12 +38,12 @@ class World(Protocol):
         ...
 
     def write_files(self, folder: Path) -> None:
-        """Write the task's databases, if it has any, the same bytes each time."""
+        """Write the task's databases, if it has any, with the same bytes each time."""
         ...
 
 
 def load_world(name: str) -> World:
-    """Return the world of that name.
+    """Return the world with this name.
 
     Raises:
         ValueError: if there is none.

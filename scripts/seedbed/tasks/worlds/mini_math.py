@@ -1,9 +1,9 @@
-"""Word problems: short stories about counting things, told in many ways.
+"""Word problems: short stories about counting things, in many wordings.
 
 A *form* is a kind of story with its own calculation. Each sentence of a form has several wordings,
-so that one meaning has many surface forms. Before it is fine-tuned, a student answers the easiest
-forms well and some of the others in a hurry; the rest it has only read about. What it can gain from
-synthetic data are the last two.
+so that one meaning has many surface forms. Before fine-tuning, a student answers the easiest forms
+well, and some other forms often without working them out; it has seen questions of the remaining
+forms, but no answers. From synthetic data it can learn the latter two groups.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Form:
     Attributes:
         sentences: for each sentence, its wordings; `{a}` and `{b}` are names, `{i}` things, and
             `{0}`, `{1}`, ... the numbers.
-        chain: the calculation, a step each; `"=0"` is the result of step 0, a whole number is
-            the number of that position, `"x2"` the constant 2.
+        chain: the steps of the calculation; `"=0"` is the result of step 0, an integer is the index
+            of a number, `"x2"` the constant 2.
         ranges: inclusive bounds of each number.
     """
 
@@ -78,7 +78,7 @@ class Form:
         return results[value] if operand[0] == "=" else value
 
 
-# In the order in which they come to mind.
+# In the order of a model's preference when it writes freely.
 _FORMS = (
     Form("gain", (_HAS, _GAIN, _NOW), ((0, "+", 1),), ((2, 20), (2, 9))),
     Form("loss", (_HAS, _LOSS, _NOW), ((0, "-", 1),), ((8, 25), (2, 9))),
@@ -190,25 +190,25 @@ _FORMS = (
 )
 FORMS = {form.name: form for form in _FORMS}
 _BASICS = ("gain", "loss", "groups")
-# The forms that a role can answer. A student has read the others, but never with their answers.
+# The forms that a role can answer. A student has seen questions of the others without answers.
 _ROLE_FORMS: dict[str, tuple[str, ...]] = {
     "teacher": tuple(FORMS),
     "student_a": (*_BASICS, "gain_loss", "groups_plus", "more"),
     "student_b": (*_BASICS, "groups_minus", "fewer", "twice"),
 }
-# How often a student writes the result of a longer calculation without working it out: as with
-# large models, some of what fine-tuning brings is the habit of working a problem step by step.
+# Share of longer calculations whose result a student writes without working it out: as with large
+# models, part of the gain from fine-tuning is the habit of working step by step.
 _HURRIED = 0.5
-# Of the new questions, the part that stays with the form of the seed. The rest are mostly of forms
-# that come to mind first: what a model writes freely is less varied than what it was given.
+# Share of new questions with the form of the seed. Most of the rest have the first forms of the
+# list: a model's free writing is less varied than the texts that it was given.
 _SAME_FORM = 0.1
-# A rephrasing has one sentence in other words, the plainest first, and sometimes it loses a part of
-# the question. Models do both: their paraphrases stay close to the text and fall back on common
-# words, and some no longer say what is needed.
+# A rephrasing rewords one sentence, most often in the plainest wording, and sometimes loses a part
+# of the question. Models do both: their paraphrases stay close to the text and use common words,
+# and some no longer contain all that is needed.
 _PLAINNESS = (6, 2, 1)
 _LOSS_RATE = 0.25
 # A new question has no text to stay close to, and loses a part somewhat more often. Some of these
-# pass the self-check: so the first new questions are worth less than the seeds.
+# questions pass the self-check, so the first new questions are worth less than the seeds.
 _FAULT_RATE = 0.3
 _POPULARITY = tuple((rank + 1) ** -0.9 for rank in range(len(_FORMS)))
 
@@ -225,7 +225,7 @@ class Problem:
 
     @property
     def steps(self) -> list[Step]:
-        """The calculation, a step each."""
+        """The steps of the calculation."""
         return FORMS[self.form].steps(self.numbers)
 
     @property
@@ -238,20 +238,20 @@ class Problem:
     def held_out(self) -> bool:
         """Whether the problem belongs to the test split, decided by a hash of its meaning.
 
-        So the split needs no list, and no other part of the world ever shows a test problem. The
-        second name has no part in it: many wordings leave it out, and would tell a test problem
-        and a training problem in the same words.
+        The split therefore needs no list, and no other part of the world ever shows a test problem.
+        The hash excludes the second name: many wordings leave it out, so that a test problem and a
+        training problem could have the same words.
         """
         text = f"{self.form}|{self.numbers}|{self.a}|{self.thing}"
         return hashlib.sha256(text.encode()).digest()[0] < 51  # one in five
 
     def tell(self, surface: tuple[int, ...]) -> str:
-        """Return the question in one surface form: the number of each sentence's wording."""
+        """Return the question in the surface form with these indexes of the sentences' wordings."""
         wordings = (s[k] for s, k in zip(FORMS[self.form].sentences, surface, strict=True))
         return " ".join(wordings).format(*self.numbers, a=self.a, b=self.b, i=self.thing)
 
     def answer(self) -> str:
-        """Return the worked answer, as GSM8K ends it."""
+        """Return the worked answer, with the last line in the format of GSM8K."""
         worked = " ".join(
             f"{a} {sign} {b} = {_OPERATIONS[sign](a, b)}." for a, sign, b in self.steps
         )
@@ -296,18 +296,18 @@ def _with_a_loss(rng: random.Random, question: str) -> str:
         del words[rng.choice([k for k, word in enumerate(words) if word.isdigit()])]
         return " ".join(words)
     sentences = re.findall(r"[^.?]+[.?]", question)
-    # Without another sentence than these two, some are sound stories.
+    # If the story has only these two sentences, it may stay complete without one.
     del sentences[-loss]
     return " ".join(sentence.strip() for sentence in sentences)
 
 
 def _broken(rng: random.Random, question: str) -> str:
-    """Return the question with one thing wrong, so that nobody could answer it."""
+    """Return the question with one fault that makes it unanswerable."""
     words = question.split(" ")
     fault = rng.randrange(5)
     if fault < 3:
         return _with_a_loss(rng, question)
-    if fault == 3:  # words in disorder, not just a number or a name for another
+    if fault == 3:  # words shuffled, not only numbers or names exchanged
         start = rng.randrange(len(words) - 6)
         part = words[start : start + 6]
         order = _kinds(part)
@@ -327,7 +327,7 @@ class MiniMath:
     kind = "number"
 
     def vocabulary(self) -> list[str]:
-        """Return every word, number and sign of the world's texts, each once."""
+        """Return all words, numbers and signs of the world's texts, each once."""
         texts = [w for form in _FORMS for wordings in form.sentences for w in wordings]
         words = {w for text in texts for w in re.findall(r"[A-Za-z]+|[^\sA-Za-z]", _plain(text))}
         words |= {*NAMES, *THINGS, *"+-*/=.,?:#", "####", "yes", "no"}
@@ -384,7 +384,7 @@ class MiniMath:
         raise ValueError(f"no skill {skill!r}")
 
     def write_files(self, folder: Path) -> None:
-        """Write nothing: the task needs no files beside its items."""
+        """Write nothing: the task needs no files other than its items."""
 
 
 def _plain(wording: str) -> str:

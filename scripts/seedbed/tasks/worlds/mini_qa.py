@@ -1,9 +1,9 @@
 """Multiple choice over a small set of facts about animals, asked in many wordings.
 
 A *form* is a shape of question (direct, inverse, negation, same as, odd one out) about one kind of
-fact (home, food, legs, colour, cover, origin). The facts are in no text: a model knows them or not.
-Students know three of the six kinds of fact and three of the five shapes before they are
-fine-tuned; what they can gain from synthetic data is the rest. Some facts are simplified.
+fact (home, food, legs, colour, cover, origin). No question contains the facts: a model knows them
+or not. Before fine-tuning, students know three of the six kinds of fact and three of the five
+shapes; they can learn the rest from synthetic data. Some facts are simplified.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Relation:
     """A kind of fact.
 
     Attributes:
-        noun: what the kind is called in questions that compare animals.
+        noun: name of the kind in questions that compare animals.
         fact: the statement of a worked answer; `{s}` is the animal, `{v}` the value.
         direct: wordings that ask for the value.
-        positive: predicates that hold for animals with the value `{v}`.
-        negative: predicates that hold for animals without it.
-        same: predicates that hold for animals with the same value as `{s}`.
+        positive: predicates that are true for animals with the value `{v}`.
+        negative: predicates that are true for animals without it.
+        same: predicates that are true for animals with the same value as `{s}`.
     """
 
     noun: str
@@ -198,7 +198,7 @@ ROLE_FORMS = {
     "student_a": _forms(("direct", "inverse", "negation"), ("home", "food", "legs")),
     "student_b": _forms(("direct", "inverse", "same"), ("home", "colour", "cover")),
 }
-# Of the new questions, the part that stays with the form of the seed.
+# Share of new questions with the form of the seed.
 _SAME_FORM = 0.5
 _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split counts as used up.
 
@@ -212,7 +212,7 @@ class Problem:
         relation: one of `RELATIONS`.
         subject: the animal (direct, same) or the value (inverse, negation) asked about, or "".
         options: the four options in order.
-        right: the place of the right one.
+        right: index of the right option.
     """
 
     shape: str
@@ -244,7 +244,7 @@ class Problem:
     def answer(self) -> str:
         """Return the worked answer: the facts that decide, and the text of the right option.
 
-        The text, not its letter: which letter an option has is what a small model learns last.
+        The answer has the text, not the letter: small models learn an option's letter last.
         """
         told = []
         if self.shape in ("direct", "same"):
@@ -323,13 +323,13 @@ def _stem(rng: random.Random, problem: Problem) -> str:
 
 
 def _with_options(stem: str, options: tuple[str, ...]) -> str:
-    # The label stands after its text: what followed a word before is what a small model finds best.
+    # The label is after its text: small models find most easily what followed a word before.
     listed = (f"{text} {label}" for label, text in zip(LABELS, options, strict=False))
     return f"{stem} {', '.join(listed)}"
 
 
 def _broken(rng: random.Random, problem: Problem) -> str:
-    """Return the question with one thing wrong, so that nobody could answer it."""
+    """Return the question with one fault that makes it unanswerable."""
     stem = _stem(rng, problem)
     words = stem.split(" ")
     options = problem.options
@@ -345,7 +345,7 @@ def _broken(rng: random.Random, problem: Problem) -> str:
         mixed = words.copy()
         rng.shuffle(mixed)
         words = mixed if mixed != words else words[1:]
-    elif fault == 4:  # options missing
+    elif fault == 4:  # missing options
         options = tuple(o for k, o in enumerate(options) if k != problem.right)[: rng.randint(0, 3)]
     else:  # cut off
         words, options = words[: rng.randrange(2, len(words))], ()
@@ -363,7 +363,7 @@ def _without_right(rng: random.Random, problem: Problem) -> tuple[str, ...]:
         value = FACTS[problem.options[problem.right - 1]][problem.relation]
         pool = _with(problem.relation, value)
     unused = [option for option in pool if option not in problem.options]
-    # With three animals of a value there is no fourth: then one option stands there twice.
+    # If a value has only three animals, there is no fourth: one option then occurs twice.
     new = rng.choice(unused) if unused else problem.options[problem.right - 1]
     return tuple(new if k == problem.right else o for k, o in enumerate(problem.options))
 
@@ -374,7 +374,7 @@ class MiniQa:
     kind = "choice"
 
     def vocabulary(self) -> list[str]:
-        """Return every word, number and sign of the world's texts, each once."""
+        """Return all words, numbers and signs of the world's texts, each once."""
         texts = [*_SUBJECTS, *_SAME, *_ODD]
         for relation in RELATIONS.values():
             texts += [relation.noun, relation.fact, relation.same]
@@ -389,7 +389,7 @@ class MiniQa:
         """Return `count` items of a split with distinct questions, all forms equally likely.
 
         Raises:
-            ValueError: for an unknown split, or if it has fewer questions.
+            ValueError: if the split is unknown, or has fewer questions.
         """
         if split not in ("train", "test"):
             raise ValueError(f"no split {split!r}; there are: train, test")
@@ -420,11 +420,11 @@ class MiniQa:
     def example(self, skill: str, role: str, rng: random.Random) -> tuple[dict[str, str], str]:
         """Return one pretraining example of a skill: the prompt's fields, and the response.
 
-        A rephrased question keeps its options in their order. The right option of a new question
-        has another text than that of the question that it is made from.
+        A rephrased question keeps the order of its options. The right option of a new question has
+        a different text from that of its seed.
 
         Raises:
-            ValueError: for an unknown skill or role.
+            ValueError: if the skill or role is unknown.
         """
         if role not in ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(ROLE_FORMS)}")
@@ -453,7 +453,7 @@ class MiniQa:
         raise ValueError(f"no skill {skill!r}")
 
     def write_files(self, folder: Path) -> None:
-        """Write nothing: the task needs no files beside its items."""
+        """Write nothing: the task needs no files other than its items."""
 
 
 WORLD = MiniQa()

@@ -1,8 +1,7 @@
 """Questions on small SQL databases of two tables, in many wordings, answered by one query.
 
-A *form* is a kind of query. Each has openings and conditions in several wordings that combine.
-Students know half of the forms before they are fine-tuned; what they can gain from synthetic data
-is the other half.
+A *form* is a kind of query. Each form combines openings and conditions in several wordings. Before
+fine-tuning, students know half of the forms; they can learn the other half from synthetic data.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class Table:
 
     Attributes:
         label: the column that names a row; its values are never part of a question.
-        words: text columns and the words that occur in them.
-        numbers: number columns and the inclusive range of their values.
+        words: the text columns, with their words.
+        numbers: the number columns, with the inclusive range of their values.
     """
 
     name: str
@@ -70,7 +69,7 @@ class Table:
 
     @property
     def schema(self) -> str:
-        """The table as its items show it."""
+        """The table's schema as items show it."""
         return f"{self.name} ( {' , '.join(self.columns)} )"
 
 
@@ -89,13 +88,13 @@ class Database:
 
     @property
     def context(self) -> str:
-        """The schema as its items show it."""
+        """The schema as items show it."""
         return f"{self.main.schema} {self.other.schema}"
 
     def rows(self) -> dict[str, list[tuple[str | int, ...]]]:
-        """Return the content of each table.
+        """Return the rows of each table.
 
-        The values of a number column all differ, so that the largest is one row and not several.
+        All values of a number column differ, so that only one row has the largest.
         """
         rng = random.Random(f"mini_sql/{self.name}")
         content = {}
@@ -201,7 +200,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """The meaning of a question: its form, its table, and the wanted columns.
+    """The meaning of a question: its form, its table, and the requested columns.
 
     Attributes:
         form: the name of the form.
@@ -230,7 +229,7 @@ class Query:
     def held_out(self) -> bool:
         """Whether the query belongs to the test split, decided by a hash of its text.
 
-        So the split needs no list, and no other part of the world ever shows a test query.
+        The split therefore needs no list, and no other part of the world ever shows a test query.
         """
         digest = hashlib.sha256(f"{self.database}|{self.sql}".encode()).digest()
         return digest[0] < 51  # one in five
@@ -241,8 +240,8 @@ class Form:
     """A kind of query.
 
     Attributes:
-        draw: makes a random query of the form on a database.
-        sql: writes a query of the form.
+        draw: returns a random query of the form on a database.
+        sql: returns the SQL of a query of the form.
         wordings: its questions; `{t}` is the table, `{c}` the shown column, `{k}` the key,
             `{f}` the word for the function, `{0}` and `{1}` the conditions with their link.
     """
@@ -537,14 +536,14 @@ ROLE_FORMS = {
     "student_b": (*_BASICS, "total", "both", "join"),
 }
 _COMPARISONS = {">": ("above", "over"), "<": ("below", "under")}
-# Of the new questions, the part that stays with the form of the seed.
+# Share of new questions with the form of the seed.
 _SAME_FORM = 0.5
 _BATCH_LIMIT = 2_000  # Draws in a row without a new question before a split counts as used up.
 
 
 @cache
 def _connection(database: str) -> sqlite3.Connection:
-    # The checks below only read, one thread at a time holds the interpreter's lock.
+    # Threads may share the connection: they only read, one at a time under the interpreter's lock.
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     DATABASES[database].fill(connection)
     return connection
@@ -595,13 +594,13 @@ def _condition(rng: random.Random, condition: Condition) -> str:
 
 
 def _broken(rng: random.Random, query: Query, question: str) -> str:
-    """Return the question with one thing wrong, so that no query could answer it."""
+    """Return the question with one fault that makes it unanswerable."""
     database = DATABASES[query.database]
     words = re.findall(r"\w+|[^\w\s]", question)
     columns = {*database.main.columns, *database.other.columns}
     values = {str(condition.value) for condition in query.conditions}
     fault = rng.randrange(5)
-    if fault == 0:  # a value missing
+    if fault == 0:  # a missing value
         places = [k for k, word in enumerate(words) if word in values]
         del words[rng.choice(places)]
     elif fault == 1:  # a column that the schema lacks
@@ -639,7 +638,7 @@ class MiniSql:
     kind = "sql"
 
     def vocabulary(self) -> list[str]:
-        """Return every word, number and sign of the world's texts, each once."""
+        """Return all words, numbers and signs of the world's texts, each once."""
         wordings = [w for form in _FORMS.values() for w in form.wordings]
         wordings += [w for part in _CONDITIONS.values() for w in part]
         texts = [re.sub(r"\{[^}]*\}", " ", wording) for wording in wordings]
@@ -658,7 +657,7 @@ class MiniSql:
         Items with the same query share a cluster.
 
         Raises:
-            ValueError: for an unknown split, or if it has fewer questions.
+            ValueError: if the split is unknown, or has fewer questions.
         """
         if split not in ("train", "test"):
             raise ValueError(f"no split {split!r}; there are: train, test")
@@ -693,7 +692,7 @@ class MiniSql:
         A new question is about the database of its seed.
 
         Raises:
-            ValueError: for an unknown skill or role.
+            ValueError: if the skill or role is unknown.
         """
         if role not in ROLE_FORMS:
             raise ValueError(f"no role {role!r}; there are: {', '.join(ROLE_FORMS)}")
