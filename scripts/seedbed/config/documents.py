@@ -1,7 +1,7 @@
-"""Reading YAML so that nothing in it is lost or taken for something else, and telling where it is.
+"""Reads YAML without losing or reinterpreting values, and records the line of each.
 
-YAML is read by the core schema of YAML 1.2: `1e-3` is a number, and `no`, `on`, `12:30` and
-`2026-01-31` are text. The usual loader for Python reads all of them as something else.
+YAML is read with the core schema of YAML 1.2: `1e-3` is a number, and `no`, `on`, `12:30` and
+`2026-01-31` are text. Python's usual loader reads all of these as other types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seedbed.config.values import Part
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong in a file."""
+    """A problem in a file."""
 
     where: str
     at: At
@@ -34,7 +34,7 @@ class Problem:
 
 
 class StudyError(ValueError):
-    """What is wrong in the configuration, all of it that could be found at once."""
+    """All problems of the configuration that could be found at once."""
 
     def __init__(self, heading: str, problems: list[Problem]) -> None:
         self.problems = list(dict.fromkeys(problems))
@@ -44,13 +44,13 @@ class StudyError(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """The content of a file, and where in it each part stands.
+    """The content of a file, and the line of each part.
 
     Attributes:
-        name: what messages call it, such as the file's path.
+        name: name in messages, such as the file's path.
         content: its sections and values.
         lines: by path, the line on which it starts, counted from 1.
-        overridden: paths that do not come from the file, but from the one who asked for it.
+        overridden: paths whose values come from the caller instead of the file.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Document:
         for length in range(len(at), -1, -1):
             if at[:length] in self.overridden:
                 return f"{self.name} (overridden)"
-        # A path that is not there (a missing key) is reported at the section that lacks it.
+        # A missing key is reported at the section that lacks it.
         for length in range(len(at), 0, -1):
             if at[:length] in self.lines:
                 return f"{self.name}:{self.lines[at[:length]]}"
@@ -75,7 +75,7 @@ class Document:
     def overriding(self, changes: Mapping[str, object]) -> Document:
         """Return the document with some values replaced.
 
-        A section is merged key by key; a list or a value takes the place of the former one.
+        Sections are merged key by key; lists and other values are replaced.
         """
         replaced: set[At] = set()
 
@@ -89,7 +89,7 @@ class Document:
         return Document(self.name, content, self.lines, self.overridden | replaced)
 
 
-# Tag, how such a value looks, and the characters that it can begin with ("" for an empty value).
+# Tag, pattern, and possible first characters of such a value ("" for an empty value).
 _SCALARS = (
     ("merge", r"<<", ["<"]),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -105,7 +105,8 @@ _SCALARS = (
 
 
 class _Resolver(BaseResolver):
-    """Tells what a plain scalar is, by `_SCALARS` alone: ruamel's own also knows dates and 0x10."""
+    """Determines the type of plain scalars by `_SCALARS` alone: ruamel's own also knows dates and
+    0x10."""
 
     processing_version = (1, 2)
 
@@ -127,7 +128,7 @@ def _reader() -> YAML:
 
 
 def read_document(path: Path) -> Document:
-    """Read a YAML file that holds one section of keys.
+    """Read a YAML file that contains one section of keys.
 
     Raises:
         StudyError: if it cannot be read, is not YAML, is not a section, or has a key twice or a
@@ -164,7 +165,8 @@ def read_document(path: Path) -> Document:
 
 
 def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
-    """Yield the parts of a node: the node of its key (None in a list), its key or index, and it."""
+    """Yield a node's parts: the node of the key (None in a list), the key or index, and the
+    value."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             yield key, str(key.value), value
@@ -174,7 +176,8 @@ def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
 
 
 def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterator[Problem]:
-    """Yield the keys below a node that stand twice or are not text, and nodes inside themselves."""
+    """Yield problems of duplicate keys, keys that are not text, and nodes that contain
+    themselves."""
     if any(node is other for other in above):
         yield Problem(f"{name}:{node.start_mark.line + 1}", at, "holds itself")
         return
@@ -194,7 +197,8 @@ def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterato
 
 
 def _lines(node: Node, at: At) -> Iterator[tuple[At, int]]:
-    """Yield each path below a node with its line; what is merged in comes first and gives way."""
+    """Yield each path below a node with its line; merged keys come first, so that own keys replace
+    them."""
     parts = list(_children(node))
     for key, _, value in parts:
         if key is not None and key.tag == "tag:yaml.org,2002:merge":

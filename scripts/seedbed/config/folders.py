@@ -1,4 +1,4 @@
-"""Where the files of a study are looked for: beside the results first, then in the project."""
+"""Folders of configuration files: first the working directory's, then the project's."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class ConfigFolders:
     """Folders with `studies/`, `tasks/`, `methods/` and `models/`.
 
     Attributes:
-        folders: the first folder with a file provides it.
+        folders: the folders, in order of precedence.
     """
 
     folders: tuple[Path, ...] = (Path("config"),)
 
     @classmethod
     def of(cls, folders: Path | Sequence[Path] | ConfigFolders) -> ConfigFolders:
-        """Return one folder, or several, as such."""
+        """Return one or several folders as `ConfigFolders`."""
         if isinstance(folders, ConfigFolders):
             return folders
         return cls((folders,) if isinstance(folders, Path) else tuple(folders))
@@ -35,12 +35,12 @@ class ConfigFolders:
         return cls((own,) if same else (own, shared))
 
     def find(self, name: str) -> Path:
-        """Return where a file or folder is; where it would be first if it is nowhere."""
+        """Return the path of a file or folder; in the first folder if it exists in none."""
         found = (folder / name for folder in self.folders)
         return next((path for path in found if path.exists()), self.folders[0] / name)
 
     def glob(self, pattern: str) -> list[Path]:
-        """Return the files that match a pattern, each of them from the first folder that has it."""
+        """Return the files that match a pattern, each from the first folder that has it."""
         found: dict[Path, Path] = {}
         for folder in self.folders:
             for path in folder.glob(pattern):
@@ -48,17 +48,18 @@ class ConfigFolders:
         return [found[name] for name in sorted(found)]
 
     def name(self, path: str) -> str:
-        """Return the name of a file wherever these folders lie: `config/...` if it is in them."""
+        """Return a name of a file that does not depend on the location of these folders:
+        `config/...`."""
         for folder in self.folders[1:]:
             if path.startswith(f"{folder}/"):
                 return f"config{path[len(str(folder)) :]}"
         return path
 
     def locate(self, name: str) -> Path:
-        """Return where a file is, by what `name` returns."""
+        """Return the path of a file from the result of `name`."""
         inside = name.removeprefix("config/")
         return Path(name) if inside == name or len(self.folders) == 1 else self.find(inside)
 
     def __str__(self) -> str:
-        """Return the folders that are there, for a message."""
+        """Return the folders that exist, for a message."""
         return " or ".join(str(folder) for folder in self.folders if folder.is_dir()) or "config"

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words: for files of the configuration and for command lines."""
+"""Messages on wrong values, for configuration files and command lines."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def spell(at: At) -> str:
 
 
 def parse_json(kind: type[S], option: str, text: str) -> S:
-    """Read the section that an option of a command line holds as JSON.
+    """Read a section from a command-line option with JSON.
 
     Args:
         kind: class of the section.
         option: name of the option, for messages.
-        text: what it holds.
+        text: the option's value.
 
     Raises:
-        ValueError: naming the option, the key, and what would be right.
+        ValueError: naming the option, the key, and the valid values.
     """
     try:
         return kind.model_validate_json(text)
@@ -44,13 +44,13 @@ def parse_json(kind: type[S], option: str, text: str) -> S:
 
 
 def problems(error: ValidationError) -> str:
-    """Return all that is wrong with a section, in one line."""
+    """Return all problems of a section, in one line."""
     found = map(explain, error.errors(include_url=False))
     return "; ".join(f"{spell(at) or 'value'}: {said}" for at, said in found)
 
 
 def explain(detail: ErrorDetails) -> tuple[At, str]:
-    """Turn one of Pydantic's errors into a path of the file and a sentence."""
+    """Return one of Pydantic's errors as a path in the file and a sentence."""
     # Pydantic's paths also hold the tags of unions and a mark for keys.
     at = tuple(part for part in detail["loc"] if not (is_tag(part) or part == "[key]"))
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
@@ -95,7 +95,7 @@ def _hint(kind: str, value: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """Write a value as it would stand in YAML, if it is short."""
+    """Return a value as in YAML, shortened if it is long."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""The reference of the configuration, written from its classes: tables of keys, and JSON Schemas.
+"""The reference of the configuration, generated from its classes: tables of keys, and JSON Schemas.
 
-The tables stand in a page between lines that begin with `<!-- generated: `, and all else on the
-page is written by hand. The schemas are for editors, which complete and check by them.
+The tables are between lines `<!-- generated: ... -->` and `<!-- end -->`; the rest of the page is
+written by hand. Editors use the schemas to complete and check files.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from seedbed.config.sections import Section, stages_of
 from seedbed.config.values import Stage
 
 Classes = Mapping[str, type[Section]]
-"""By file, as `studies/NAME.yaml`, the class of its content."""
+"""By file, e.g. `studies/NAME.yaml`, the class of its content."""
 
 
 def page(text: str, files: Classes, told: frozenset[type] = frozenset()) -> str:
-    """Return a page with its tables as the classes have them.
+    """Return a page with its tables generated from the classes.
 
     Args:
-        text: the page as it is.
+        text: the present page.
         files: class of each file that it describes.
-        told: sections that are described elsewhere, where they stand by name.
+        told: sections to leave out where they appear by name, because the page describes them
+            elsewhere.
 
     Raises:
-        ValueError: if the page names a table that there is not.
+        ValueError: if the page names an unknown table.
     """
     tables: dict[str, Callable[[], list[str]]] = {
         f"keys of {name}": partial(key_table, model, told) for name, model in files.items()
@@ -53,16 +54,16 @@ def key_table(model: type[Section], told: frozenset[type] = frozenset()) -> list
         f"| `{place}` | {kind} | {default} | {meaning} |"
         for place, kind, default, meaning in _keys(model, told)
     ]
-    # Keys that several kinds of a section share are listed once.
+    # Rows that several kinds of a section share are listed once.
     head = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     return [*head, *dict.fromkeys(rows)]
 
 
 def rerun_table(files: Classes, told: frozenset[type] = frozenset()) -> list[str]:
-    """Return the lines of a table of what a change of each key can make stale.
+    """Return the lines of a table of the stages that a change of each key can make stale.
 
     Raises:
-        ValueError: if a key does not say it.
+        ValueError: if a key does not declare its stages.
     """
     order = get_args(Stage)
     by_stages: dict[tuple[Stage, ...], dict[str, dict[str, None]]] = {}
@@ -81,7 +82,7 @@ def schema(model: type[Section]) -> str:
     """Return the JSON Schema of a file, as JSON."""
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if "base" in model.model_fields:
-        # What a file leaves out may stand in that of its base.
+        # A file with a base may leave out required keys.
         found = model.model_json_schema()
         found["anyOf"] = [{"required": ["base"]}, {"required": found.pop("required")}]
         return json.dumps(content | _plain(found), indent=1) + "\n"
@@ -89,7 +90,8 @@ def schema(model: type[Section]) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """Return a schema without what is of no use to an editor, and with what Pydantic leaves out."""
+    """Return a schema without parts that editors do not use, and with parts that Pydantic leaves
+    out."""
     if isinstance(node, list):
         return [_plain(one) for one in node]
     if not isinstance(node, dict):
@@ -149,7 +151,7 @@ def _words(section: type[Section]) -> str:
 
 
 def _kind(section: type[Section]) -> str | None:
-    """Return which of several kinds a section is of, by its key `kind`, which has one value."""
+    """Return the only value of a section's key `kind`; None if there is no such key."""
     field = section.model_fields.get("kind")
     values = get_args(field.annotation) if field is not None else ()
     return values[0] if len(values) == 1 else None
@@ -174,7 +176,7 @@ def _name(section: type) -> str:
 
 
 def _inside(kind: Any, told: frozenset[type]) -> Iterator[tuple[type[Section], str]]:
-    """Yield the sections in a type, with the mark for a list or for keys of one's own choice."""
+    """Yield the sections in a type, with the mark of a list (`[]`) or of free keys (`.NAME`)."""
     if isinstance(kind, type) and issubclass(kind, Section):
         yield kind, ""
         return

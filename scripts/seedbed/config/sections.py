@@ -1,7 +1,6 @@
 """The base of all sections of the files in `config/`.
 
-Values are taken as they are: text is never read as a number, nor true as 1, and a key that no class
-knows is refused.
+Values are not converted: text is never read as a number, nor true as 1. Unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from seedbed.config.values import Stage, Text, changes, nearest, problem
 
 
 class Section(BaseModel):
-    """A section of a file: nothing unknown in it, nothing converted, nothing changed later."""
+    """A section of a file: immutable, without unknown keys, and without conversion of values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     STAGES: ClassVar[tuple[Stage, ...] | None] = None
-    """Stages of jobs that a change of a key can make stale, with what follows from them, where the
-    key itself does not say so by `changes`. `()` is none. Every key has such a statement, unless
-    its value is a section, whose keys have their own."""
+    """Stages of jobs that a change of a key can make stale, for keys that do not declare their own
+    by `changes`. `()` means none. Every key has a declaration, unless its value is a section, whose
+    keys have their own."""
 
     @classmethod
     def unknown_key(cls, key: str) -> str:
-        """Return what is wrong with a key that the section does not have."""
+        """Return the message on an unknown key."""
         return f"is not a key here; {nearest(key, cls.model_fields, 'keys')}"
 
     @model_validator(mode="wrap")
     @classmethod
     def _unknown_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Say of each unknown key which one is nearest, along with all else that is wrong."""
+        """Report each unknown key with the nearest valid one, along with all other problems."""
         if not isinstance(value, dict):
             return handler(value)
         found = [
@@ -61,7 +60,7 @@ class Section(BaseModel):
 
 
 class Titled(Section):
-    """What has a name for people."""
+    """A section with a display name."""
 
     title: Text = Field(description="Display name.", json_schema_extra=changes("figures"))
 
@@ -69,7 +68,7 @@ class Titled(Section):
 def tag(words: str) -> str:
     """Return the tag of a kind of section in a union of several.
 
-    It stands in Pydantic's paths between a key and what is below it, and in no message.
+    It appears in Pydantic's paths between a key and the keys below it, but in no message.
     """
     return f"\0{words}"
 
@@ -80,7 +79,7 @@ def is_tag(part: object) -> bool:
 
 
 def stages_of(section: type[Section], key: str) -> tuple[Stage, ...] | None:
-    """Return the stages of jobs that a change of a key can make stale; None if nobody says."""
+    """Return the stages of jobs that a change of a key can make stale; None if undeclared."""
     extra = section.model_fields[key].json_schema_extra
     if isinstance(extra, dict) and "stages" in extra:
         return tuple(cast("list[Stage]", extra["stages"]))
@@ -88,7 +87,7 @@ def stages_of(section: type[Section], key: str) -> tuple[Stage, ...] | None:
 
 
 def _again(detail: ErrorDetails) -> InitErrorDetails:
-    """Return an error of Pydantic's in the form in which it can be raised again."""
+    """Return one of Pydantic's errors in a form that can be raised again."""
     kind = detail["type"]
     context = detail.get("ctx", {})
     return InitErrorDetails(

@@ -1,4 +1,4 @@
-"""Types of the values in `config/`, and how a value that is not right is reported."""
+"""Types of the values in `config/`, and how wrong values are reported."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ Stage = Literal[
     "cells",
     "advice",
 ]
-"""Stages of jobs: those of the rule files, in the order of the data; `cells` is which cells there
-are, and `advice` what `snakemake advise` says, which no other job reads."""
+"""Stages of jobs: those of the rule files, in the order of the data; `cells` is the list of cells,
+and `advice` the answer of `snakemake advise`, which no other job reads."""
 
 QUESTION_PLACEHOLDERS = ("question", "context", "answer")
 # Only a prompt that writes a question may show the seed's answer: in the prompt that teacher and
@@ -42,34 +42,34 @@ QUESTION_PLACEHOLDERS = ("question", "context", "answer")
 ANSWER_PLACEHOLDERS = ("question", "context")
 
 JsonObject = dict[str, JsonValue]
-"""An object of JSON that only its reader looks into."""
+"""A JSON object of no fixed type."""
 
 Part = str | int
 """One step of a path into a file: a key, or an index into a list."""
 
 
 def changes(*stages: Stage) -> JsonObject:
-    """Return what a key's `Field` says of its changes, as `json_schema_extra`.
+    """Return the `json_schema_extra` of a key's `Field` that declares the stages of its changes.
 
     Args:
-        stages: those whose jobs a change can make stale, with what follows from them; none if it
+        stages: stages whose jobs a change can make stale, along with later stages; none if it
             changes no result.
     """
     return {"stages": list(stages)}
 
 
 def problem(text: str, *at: Part) -> PydanticCustomError:
-    """Return a validation error with a message of ours.
+    """Return a validation error with a message of seedbed's own.
 
     Args:
-        text: what is wrong and what would be right, with the value where it helps.
-        at: where, as steps down from the section that is being checked.
+        text: the problem and the remedy, with the value if it helps.
+        at: path from the section that is being checked.
     """
     return PydanticCustomError("seedbed", "{text}", {"text": text, "at": at})
 
 
 def nearest(word: str, valid: Collection[str], noun: str = "valid") -> str:
-    """Return a hint for a word that is not valid: the nearest valid one, or all of them."""
+    """Return a hint for an invalid word: the nearest valid word, or all of them."""
     close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"

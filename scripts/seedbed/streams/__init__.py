@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 THINKING = "_thinking_tokens"
-"""How the columns end that count thinking, which only rows of models that think have."""
+"""Ending of the columns that count thinking tokens. Only rows of models that think have them."""
 
 
 def sampling_seed(stream: str, query: int, purpose: str, attempt: int = 0) -> int:
@@ -19,22 +19,22 @@ def sampling_seed(stream: str, query: int, purpose: str, attempt: int = 0) -> in
     Args:
         stream: the stream's key.
         query: the query's number in it.
-        purpose: what is sampled ("answer", "question", "self_check").
-        attempt: which try at it.
+        purpose: the kind of text to sample ("answer", "question", "self_check").
+        attempt: number of the attempt.
     """
     text = f"{stream}|{query}|{purpose}|{attempt}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def with_thinking(rows: pl.DataFrame, who: str, tokens: Sequence[int]) -> pl.DataFrame:
-    """Return rows with a column of the tokens of thinking, if there were any.
+    """Return rows with a column of thinking tokens, if there were any.
 
     Args:
-        rows: what a model wrote.
-        who: whose tokens they are, for the column's name.
-        tokens: of thinking, by row; they are part of the tokens written.
+        rows: a model's outputs.
+        who: the part of the model, e.g. `teacher`: the column's name begins with it.
+        tokens: thinking tokens of each row; they are included in its completion tokens.
     """
-    # Not above: the response cache alone, which a run with many queries uses, needs no tables.
+    # Imported here because the response cache imports this module and needs no tables.
     import polars as pl
 
     if not any(tokens):

@@ -1,4 +1,4 @@
-"""Answers: what a teacher answers to the queries of a stream."""
+"""A teacher's answers to the queries of a stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA = pl.Schema(
 )
 
 TEACHER_THINKING = "teacher_thinking"
-"""The column with what the teacher thought before its answer, where a study keeps that."""
+"""Column with the teacher's thinking before its answer, if the study keeps it."""
 KEEPING_SCHEMA = pl.Schema([*SCHEMA.items(), (TEACHER_THINKING, pl.String)])
 
 
@@ -54,17 +54,17 @@ def answer_questions(
     Args:
         settings: prompt and sampling.
         seeds: the seed set, in order.
-        questions: rows of `seedbed.streams.questions` that cover the queries, or None where the
-            seeds' own questions are asked.
+        questions: rows of `seedbed.streams.questions` that cover the queries, or None if the
+            teacher answers the seeds' own questions.
         queries: their numbers, in order.
-        engine: called for the teacher once there is something to ask.
-        cache: where answers are kept as they arrive.
-        progress: called with a line of text now and then.
+        engine: returns the teacher; called only if the cache lacks an answer.
+        cache: stores answers as they arrive.
+        progress: called with a line of text from time to time.
 
     Returns:
-        One row a query, in order, with the columns of `columns_of`, and
-        `teacher_thinking_tokens` if there was thinking. An empty slot costs no query: its `answer`
-        is null and its token counts are 0.
+        One row per query, in order, with the columns of `columns_of`, and `teacher_thinking_tokens`
+        if there was thinking. An empty slot costs no query: its `answer` is null and its token
+        counts are 0.
 
     Raises:
         ValueError: if `questions` lacks one of the queries.
@@ -125,7 +125,7 @@ def answer_questions(
 
 
 def is_whole() -> pl.Expr:
-    """Return the expression for an answer that is there, ended by itself, and says something."""
+    """Return the expression for an answer that exists, ended by itself, and is not blank."""
     answer = pl.col("answer")
     return (
         answer.is_not_null()
@@ -135,6 +135,6 @@ def is_whole() -> pl.Expr:
 
 
 def was_refused() -> pl.Expr:
-    """Return the expression for an answer that is a refusal, which is no query."""
+    """Return the expression for an answer that is a refusal, which does not count as a query."""
     refused = pl.col("finish_reason").is_in(["rejected", "failed", "content_filter"])
     return refused & (pl.col("teacher_prompt_tokens") == 0)

@@ -25,7 +25,7 @@ def open_cache(
     Args:
         folder: of the cache.
         model: folder of the model.
-        engine: runs the model, and states how it is asked.
+        engine: settings of the engine, and how it queries the model.
         tolerant: see `ResponseCache`.
     """
     identity = engine.identity(answers_identity(model, engine.kind))
@@ -39,7 +39,7 @@ class AnsweredBy(TypedDict, total=False):
 
 
 class ShardProvenance(Provenance, AnsweredBy):
-    """What a shard says of its making."""
+    """A shard's record of how it was made."""
 
 
 def answered_by(cache: ResponseCache) -> AnsweredBy:
@@ -51,26 +51,26 @@ def answered_by(cache: ResponseCache) -> AnsweredBy:
 def asking_basis(
     settings: Asked, model: str, seeds: Sequence[TaskItem], **rows: pl.DataFrame
 ) -> Basis:
-    """Return what determines what a model writes for the queries of a shard.
+    """Return everything that determines a model's outputs for the queries of a shard.
 
     Args:
         settings: prompts, limits and sampling.
         model: identifies the model's answers: see `answers_identity`.
         seeds: the seed set, in order.
-        rows: by name, the tables that its questions are about, query by query.
+        rows: by name, the tables that its prompts are made from, with a row per query.
     """
     identity = {"settings": settings.content(), "model": model}
     return Basis(identity | {"seeds": rows_digest(to_frame(seeds))}, rows)
 
 
 def fill(job: PendingShard, schema: pl.Schema, basis: Basis, make: Make) -> None:
-    """Fill the response cache of a pending job with what its shard's file lacks.
+    """Fill the response cache of a pending job with the answers that its shard's file lacks.
 
     Args:
         job: the job.
         schema: columns of its rows.
-        basis: what determines its rows.
-        make: see `extend`; the response cache keeps what it returns.
+        basis: everything that determines its rows.
+        make: see `extend`; the response cache keeps the answers.
     """
     part = Part(job.start, job.stop, job.stop if job.end is None else job.end)
     known = held(job.output, part, schema, basis)

@@ -26,19 +26,19 @@ _ROWS_AT_A_TIME = 32_768
 
 _THINKING_TOKENS = "teacher_thinking_tokens"
 _OPTIONAL = {_THINKING_TOKENS: pl.Int64, TEACHER_THINKING: pl.String}
-"""Columns that answers of a model that thinks may have."""
+"""Columns that only answers of a model that thinks have."""
 
 
 @dataclass(frozen=True)
 class Shards:
-    """The files of a stream that a dataset is cut from, each list in order; empty where none are.
+    """The files of the stream that a dataset is cut from, each list in order.
 
     Attributes:
-        answers: what the teacher answered.
-        questions: what the augmenter wrote.
-        samples: what the teacher answered when it was asked again.
-        checks: why an answer to a new question cannot be used.
-        labels: which answers are verified.
+        answers: the teacher's answers.
+        questions: the augmenter's questions.
+        samples: self-consistency samples.
+        checks: validity checks of answers to new questions.
+        labels: verification labels.
     """
 
     answers: Sequence[Path] = field(default=())
@@ -55,27 +55,26 @@ def build_dataset(
     test: Sequence[TaskItem],
     keep: Callable[[pl.DataFrame], None],
 ) -> DatasetFacts:
-    """Build the dataset of a budget part by part, and return what was counted meanwhile.
+    """Build the dataset of a budget part by part, and return its counts.
 
-    Rows are left out, each for the first reason that holds: `truncated` (an answer cut at the token
-    limit would teach the student to stop in the middle), `content_filter` and `rejected` (refused
-    by an endpoint), `failed` (it failed in all tries), `not_finished` (ended by anything else),
-    `blank`, `test_overlap` (the question
-    is near one of the test split), what the check of a new question found (`same_answer_as_seed`,
-    `unreadable_answer`, `query_failed`, `no_rows`), and `not_verified`, where the filter asks for
-    that.
+    Rows are left out, each for the first reason that applies: `truncated` (an answer cut at the
+    token limit would teach the student to stop in the middle), `content_filter` and `rejected`
+    (refused by an endpoint), `failed` (all attempts failed), `not_finished` (ended by anything
+    else), `blank`, `test_overlap` (the question overlaps with one of the test split), the problem
+    that the validity check found (`same_answer_as_seed`, `unreadable_answer`, `query_failed`,
+    `no_rows`), and `not_verified`, if there is a filter.
 
     Args:
         settings: budget and filter.
-        shards: the stream; without answers, the seeds themselves are the rows.
+        shards: the stream's files; without answers, the seeds themselves become the rows.
         seeds: the seed set, in order.
         test: items of the test split, all of them.
         keep: called with the rows, some at a time and in order, at least once (`query`, `seed_id`,
-            `sample`, `question`, `answer`, `messages`, token counts). Where the answers have what
-            was thought before them, messages have it as `reasoning_content`.
+            `sample`, `question`, `answer`, `messages`, token counts). If the answers come with
+            thinking, messages have it as `reasoning_content`.
 
     Raises:
-        ValueError: if the shards do not hold the queries that are needed, each once.
+        ValueError: if the shards do not contain each needed query exactly once.
     """
     thinking = any(TEACHER_THINKING in pl.read_parquet_schema(path) for path in shards.answers)
     if shards.answers:
@@ -105,7 +104,7 @@ def build_dataset(
             frame = frame.with_columns(
                 reason=pl.when(wrong).then(pl.lit("not_verified")).otherwise(pl.col("reason"))
             )
-        # The rest is read nonetheless: an answer within reach that was not checked is an error.
+        # The loop reads on to the end: an answer within reach that was not checked is an error.
         frame = frame[: cut.take(frame["reason"])]
         kept = frame.filter(pl.col("reason") == "")
         part = kept.select(
@@ -168,7 +167,7 @@ def _unreadable(path: Path, error: Exception) -> ValueError:
 
 
 def _read(shards: Sequence[Path], columns: Sequence[str], stop: int) -> pl.DataFrame:
-    """Return columns of the shards, and `query`, of the queries before `stop`.
+    """Return columns of the shards, and `query`, for the queries before `stop`.
 
     Raises:
         ValueError: if a shard cannot be read, naming it.
@@ -176,7 +175,7 @@ def _read(shards: Sequence[Path], columns: Sequence[str], stop: int) -> pl.DataF
     found = []
     for path in shards:
         try:
-            # Not by folder names: the rows of a shard say all that is needed.
+            # The rows contain all that is needed, so folder names are not read as columns.
             rows = _complete(pl.scan_parquet(path, hive_partitioning=False))
             rows = rows.filter(pl.col("query") < stop)
             found.append(rows.select(list(dict.fromkeys(["query", *columns]))).collect())
@@ -186,7 +185,7 @@ def _read(shards: Sequence[Path], columns: Sequence[str], stop: int) -> pl.DataF
 
 
 def _complete(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Return rows with the columns that answers without thinking lack."""
+    """Return rows with the columns of thinking added, if they lack them."""
     known = rows.collect_schema()
     lacking = {name: kind for name, kind in _OPTIONAL.items() if name not in known}
     none = {name: pl.lit(0 if kind == pl.Int64 else None, kind) for name, kind in lacking.items()}
@@ -194,10 +193,10 @@ def _complete(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _first_queries(shards: Sequence[Path], stop: int, columns: Sequence[str]) -> pl.DataFrame:
-    """Return what `_read` does, in order of queries.
+    """Return the rows of `_read`, in order of queries.
 
     Raises:
-        ValueError: if the shards do not hold each query before `stop` once.
+        ValueError: if the shards do not contain each query before `stop` once.
     """
     rows = _read(shards, columns, stop).sort("query")
     if not rows["query"].equals(pl.int_range(stop, eager=True)):
@@ -211,11 +210,11 @@ def _first_queries(shards: Sequence[Path], stop: int, columns: Sequence[str]) ->
 def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
     """Yield the answers before `stop`, some rows at a time, in order of queries.
 
-    Polars' streaming engine reads several row groups ahead, and long answers would fill the memory:
-    PyArrow reads batches of rows.
+    PyArrow reads the rows in batches, because Polars' streaming engine reads several row groups
+    ahead, and long answers would fill the memory.
 
     Raises:
-        ValueError: if the shards do not hold each query once.
+        ValueError: if the shards do not contain each query once.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -225,7 +224,8 @@ def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
     queries = {path: _read([path], [], stop)["query"] for path in shards}
     ordered = sorted(shards, key=lambda path: int(queries[path].to_numpy().min(initial=stop)))
     if not pl.concat([queries[path] for path in ordered]).is_sorted():
-        # Shards of a stream are in order. Others, someone's own, are sorted in memory.
+        # Shards of a stream are in order. Files from elsewhere may not be, and are sorted in
+        # memory.
         yield from _first_queries(shards, stop, names).iter_slices(_ROWS_AT_A_TIME)
         return
     for path in ordered:
@@ -239,7 +239,8 @@ def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
 
 
 def _with(frame: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """Return rows, in order of queries, with a column of another table, or null."""
+    """Return rows, in order of queries, with the column of another table; null where it has no
+    row."""
     if frame.height:
         said = said.filter(pl.col("query").is_between(frame["query"][0], frame["query"][-1]))
     return frame.join(said, on="query", how="left", maintain_order="left")
@@ -267,13 +268,13 @@ def _real_pairs(seeds: Sequence[TaskItem], prompt: str) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Asked:
-    """The questions of some rows: each different one once, and which of them a row asks.
+    """The distinct questions of some rows, and the question of each row.
 
     Attributes:
-        different: the different questions.
-        texts: the same as numbers of words.
-        place: for each row the place of its question among them; null without a question.
-        overlapping: for each row whether its question overlaps with one of the test split.
+        different: the distinct questions.
+        texts: the same questions as word numbers.
+        place: for each row, the index of its question in `different`; null without a question.
+        overlapping: for each row, whether its question overlaps with one of the test split.
     """
 
     different: pl.Series
@@ -283,7 +284,7 @@ class _Asked:
 
 
 class Questions:
-    """Counts questions: how varied they are, and how near to the seeds and the test split."""
+    """Measures the diversity of questions, and counts those near the seeds and the test split."""
 
     def __init__(
         self, seeds: Sequence[TaskItem], test: Sequence[TaskItem], length: int | None
@@ -303,7 +304,7 @@ class Questions:
         self._unique = diversity.Different(columns=2)
 
     def split(self, frame: pl.DataFrame) -> _Asked:
-        """Return the questions of some rows, and which overlap with the test split."""
+        """Return the questions of some rows, and whether they overlap with the test split."""
         different = frame["question"].drop_nulls().unique(maintain_order=True)
         table = different.to_frame("question").with_row_index("place")
         place = frame.select("question").join(
@@ -320,7 +321,7 @@ class Questions:
         return _Asked(different, texts, place, pl.Series(overlapping, dtype=pl.Boolean))
 
     def count(self, asked: _Asked, kept: pl.Series) -> None:
-        """Count the questions of the rows that are kept: the first ones, or some of them."""
+        """Count the questions of the rows that are kept; `kept` may cover only the first rows."""
         place = asked.place[: len(kept)].filter(kept).to_numpy()
         repeated = np.bincount(place.astype(np.int64), minlength=len(asked.different))
         for name, others in self._others.items():
@@ -328,25 +329,27 @@ class Questions:
         for counted in self._distinct.values():
             counted.add(asked.texts, repeated)
         questions = asked.different.filter(pl.Series(repeated > 0, dtype=pl.Boolean))
-        # By 128 bits of digest: of a thousand million questions, no two have the same one.
+        # Digests of 128 bits: a collision among a thousand million questions is practically
+        # impossible.
         digests = [blake2b(text.encode(), digest_size=16).digest() for text in questions]
         numbers = np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)
         self._unique.add(pl.from_numpy(numbers))
 
     def counts(self) -> dict[str, int]:
-        """Return the counts of a dataset's record that are of questions."""
+        """Return the counts of questions for a dataset's record."""
         near = {f"near_{name}_rows": count for name, count in self._near.items()}
         return {"unique_questions": self._unique.count(), **near}
 
     def diversity(self) -> Diversity:
-        """Return distinct-n of all questions."""
+        """Return distinct-n of all counted questions."""
         return Diversity(
             **{f"distinct_{n}": counted.share() for n, counted in self._distinct.items()}
         )
 
 
 def _reason(overlapping: pl.Series) -> pl.Expr:
-    """Return the expression for why a row is left out, whatever the filter: "" if it is not."""
+    """Return the expression for the reason why a row is left out, apart from the filter; "" for
+    none."""
     return (
         pl.when(pl.col("answer").is_null())
         .then(pl.lit("empty_slot"))
@@ -361,7 +364,7 @@ def _reason(overlapping: pl.Series) -> pl.Expr:
 
 
 def _check_known(frame: pl.DataFrame, column: pl.Expr) -> None:
-    """Check that a column that comes from the checks has a value in every row."""
+    """Check that a column of checks or labels has a value in every row."""
     unknown = frame.filter(column.is_null())["query"]
     if len(unknown):
         raise ValueError(
@@ -371,7 +374,7 @@ def _check_known(frame: pl.DataFrame, column: pl.Expr) -> None:
 
 
 class _Cut:
-    """Finds where along the stream a dataset ends."""
+    """Finds the query of the stream at which a dataset ends."""
 
     def __init__(self, settings: DatasetSettings) -> None:
         self._matched = settings.filter == MATCHED
@@ -382,12 +385,12 @@ class _Cut:
         self._enough: int | None = None
 
     def take(self, reasons: pl.Series) -> int:
-        """Return how many of the next rows are used, by why they are left out."""
+        """Return how many of the next rows are used."""
         start, height = self._seen, len(reasons)
         self._seen += height
         if not self._matched:
             return height
-        # As many rows as there would be without the filter.
+        # The target is the number of rows that the budget gives without the filter.
         within = max(0, min(height, self._budget - start))
         self._target += int(reasons[:within].is_in(["", "not_verified"]).sum())
         found = self._found + (reasons == "").cast(pl.Int64).cum_sum()
@@ -413,7 +416,7 @@ class _Cut:
 
 
 class _Spent:
-    """Adds up the queries, tokens and time that one model spent."""
+    """Adds up the queries, tokens and time of one model."""
 
     def __init__(self, who: str) -> None:
         names = (f"{who}_prompt_tokens", f"{who}_completion_tokens")
@@ -421,7 +424,7 @@ class _Spent:
         self._seconds = f"{who}_seconds"
         self.columns = (*names, self._seconds)
         self.queries = 0
-        # Whole numbers: the sum is the same in whatever parts the rows come.
+        # An integer, so the sum does not depend on how the rows are divided into parts.
         self.microseconds = 0
 
     def add(self, frame: pl.DataFrame, queries: int = 0) -> None:
@@ -432,7 +435,7 @@ class _Spent:
         self.microseconds += int((frame[self._seconds] * 1e6).round().cast(pl.Int64).sum())
 
     def tokens(self) -> dict[str, int]:
-        """Return the tokens, by column."""
+        """Return the token counts by column."""
         return dict(self._tokens)
 
 

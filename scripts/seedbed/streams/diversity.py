@@ -1,8 +1,8 @@
-"""How varied questions are, and how close they come to those of the seeds and of the test split.
+"""Diversity of questions, and their similarity to the seeds and the test split.
 
-Words are runs of letters and digits, without regard to case. Questions may be more than memory
-holds: they are taken batch by batch, as numbers of words; what stays is the vocabulary, and runs of
-words that were seen lie on disk once they are many.
+Words are runs of letters and digits; case is ignored. All questions together may not fit into
+memory, so they are processed in batches, with words as numbers. Only the vocabulary stays in
+memory; the runs of words seen so far move to disk when there are many.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ DISTINCT = (1, 2, 3)
 NEAR_GRAM = 3
 NEAR_SIMILARITY = 0.6
 """Questions are nearly the same if their sets of three words in a row have at least this Jaccard
-similarity. The two constants are ours: they take one changed name or number in a question of
-twenty words for a repeat, and other wording of a sentence for something new."""
+similarity. The two constants are ours: with them, a question of twenty words with one changed name
+or number counts as a repeat, and a sentence in other words counts as new."""
 
 _ROWS_AT_A_TIME = 2048
 _KEYS_IN_MEMORY = 2**21
@@ -35,7 +35,8 @@ def words(text: str) -> list[str]:
 
 
 def grams(text: str, length: int) -> set[tuple[str, ...]]:
-    """Return the runs of `length` words in a text; all its words if it has fewer."""
+    """Return the runs of `length` words in a text; a single run of all its words if it has
+    fewer."""
     found = words(text)
     if len(found) <= length:
         return {tuple(found)} if found else set()
@@ -43,7 +44,7 @@ def grams(text: str, length: int) -> set[tuple[str, ...]]:
 
 
 class Vocabulary:
-    """Numbers for words, from 1 on; 0 stands where a text of one or two words has no more."""
+    """Numbers for words, from 1; 0 pads runs of texts with only one or two words."""
 
     def __init__(self) -> None:
         self._number = {"": 0}
@@ -52,7 +53,7 @@ class Vocabulary:
         return len(self._number) - 1
 
     def texts(self, texts: pl.Series) -> Texts:
-        """Return texts as the numbers of their words; words that are new get the next ones."""
+        """Return texts as word numbers; new words get the next numbers."""
         found = _split(texts)
         bounds = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum(found.list.len().fill_null(0).to_numpy(), out=bounds[1:])
@@ -66,8 +67,8 @@ class Vocabulary:
 
 
 def _split(texts: pl.Series) -> pl.Series:
-    """Return the lists of `words` of the texts, null where the text is."""
-    # Polars and Python agree on letters, digits and lower case in ASCII; beyond, Python is asked.
+    """Return the lists of `words` of the texts; null for a null text."""
+    # Polars and Python agree on letters, digits and lower case in ASCII; Python splits other texts.
     plain = texts.str.len_bytes() == texts.str.len_chars()
     found = texts.str.to_lowercase().str.extract_all("[0-9a-z]+")
     if plain.all():
@@ -82,11 +83,12 @@ def _split(texts: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts as numbers of words.
+    """Texts as word numbers.
 
     Attributes:
-        bounds: where in `numbers` each text begins, and the last one ends; shape (texts + 1,).
-        numbers: of the words of all texts, one text after the other; unsigned, shape (words,).
+        bounds: start of each text in `numbers`, and the end of the last text; shape (texts + 1,).
+        numbers: numbers of the words of all texts, one text after the other; unsigned, shape
+            (words,).
     """
 
     bounds: np.ndarray
@@ -94,14 +96,14 @@ class Texts:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Words of each text, shape (texts,)."""
+        """Number of words in each text, shape (texts,)."""
         return np.diff(self.bounds)
 
     @cached_property
     def grams(self) -> pl.DataFrame:
         """Runs of three words, in order: `text`, `pair` (two words' numbers in one), `third`.
 
-        As with `grams`, a text of fewer words is one run; 0 fills it up.
+        As in the function `grams`, a text with fewer words is one run, padded with 0.
         """
         counts = np.maximum(self.lengths - NEAR_GRAM + 1, np.minimum(self.lengths, 1))
         text = np.repeat(np.arange(len(counts)), counts)
@@ -116,14 +118,14 @@ class Texts:
 
     @cached_property
     def different_grams(self) -> pl.DataFrame:
-        """Runs of three words, each once a text, in order of the texts."""
+        """Runs of three words, each once per text, in order of the texts."""
         return self.grams.unique(maintain_order=True)
 
 
 class Distinct:
     """Distinct-n: different runs of n words over all such runs (Li et al. 2016).
 
-    It falls as texts are added, so it compares sets of the same size.
+    It falls as texts are added, so only sets of the same size can be compared by it.
     """
 
     def __init__(self, length: int) -> None:
@@ -134,7 +136,7 @@ class Distinct:
         self._seen = Different(columns=2 if length == 3 else 1)
 
     def add(self, texts: Texts, repeated: np.ndarray) -> None:
-        """Add texts, each as many times as `repeated` says."""
+        """Add texts, each as often as `repeated` says."""
         n = self._length
         runs = np.maximum(texts.lengths - n + 1, 0)
         self._total += int((runs * repeated).sum())
@@ -154,14 +156,14 @@ class Distinct:
         self._seen.add(keys)
 
     def share(self) -> float | None:
-        """Return distinct-n of what was added; None if there is no run."""
+        """Return distinct-n of the added texts; None if they have no run."""
         return self._seen.count() / self._total if self._total else None
 
 
 class Different:
-    """Counts different keys of one or two 64-bit numbers; many of them lie on disk.
+    """Counts distinct keys of one or two 64-bit numbers, on disk if there are many.
 
-    The files have no name: they are gone when the process is, however it ends.
+    The files are unnamed, so they disappear with the process, even if it is killed.
     """
 
     def __init__(self, columns: int) -> None:
@@ -170,7 +172,7 @@ class Different:
         self._files: list[IO[bytes]] = []
 
     def add(self, keys: pl.DataFrame) -> None:
-        """Add keys: one row each."""
+        """Add keys, one per row."""
         self._held.append(keys.unique())
         if sum(part.height for part in self._held) < _KEYS_IN_MEMORY:
             return
@@ -181,7 +183,7 @@ class Different:
         self._spill(held)
 
     def count(self) -> int:
-        """Return how many different keys were added."""
+        """Return how many distinct keys were added."""
         if not self._files:
             return pl.concat(self._held).n_unique() if self._held else 0
         if self._held:
@@ -196,7 +198,7 @@ class Different:
     def _spill(self, keys: pl.DataFrame) -> None:
         self._held = []
         if not self._files:
-            # They are open as long as this object lives.
+            # The files stay open as long as this object exists.
             self._files = [tempfile.TemporaryFile() for _ in range(_PARTITIONS)]  # noqa: SIM115
         numbers = keys.to_numpy(order="c")
         # Fibonacci hashing: the upper bits of the product depend on all of the key.
@@ -211,16 +213,16 @@ class Different:
 def overlap_test(
     contexts: Sequence[str], questions: Sequence[str], length: int | None
 ) -> Callable[[str, str], bool]:
-    """Return what tells of a context and a question whether they overlap with the given ones.
+    """Return a function that says whether a context and a question overlap with the given ones.
 
-    They do if the question shares `length` words in a row with one of the questions, or if
-    question and context are one of them but for case and punctuation. Questions alone are compared
-    run by run: what is asked about one database may well be asked about another.
+    They overlap if the question shares `length` consecutive words with one of the questions, or if
+    question and context equal one of the given pairs except for case and punctuation. Contexts
+    count only for equal questions: the same question may be asked about two databases.
 
     Args:
-        contexts: of the questions to keep away from, e.g. a database's schema each.
-        questions: as many questions.
-        length: words in a row; None compares whole questions alone.
+        contexts: of the questions that must not be overlapped, e.g. a database's schema for each.
+        questions: the question for each context.
+        length: consecutive words; None compares only whole questions.
     """
     whole = {
         (tuple(words(context)), tuple(words(question)))
@@ -240,7 +242,7 @@ def overlap_test(
 
 
 class Others:
-    """Texts that questions are held against: seeds, or the test split."""
+    """Texts that questions are compared with: seeds, or the test split."""
 
     def __init__(self, texts: Sequence[str], vocabulary: Vocabulary) -> None:
         grams = vocabulary.texts(pl.Series(list(texts), dtype=pl.String)).different_grams
@@ -252,7 +254,7 @@ class Others:
         self._rows = (numbered["text"].to_numpy(), numbered["gram"].to_numpy())
 
     def near(self, texts: Texts) -> np.ndarray:
-        """Return for each text whether it is nearly the same as one of these.
+        """Return for each text whether it is nearly the same as one of the other texts.
 
         Returns:
             Booleans, shape (texts,).
@@ -263,7 +265,7 @@ class Others:
         own = np.bincount(different["text"].to_numpy(), minlength=count)
         shared = different.join(self._keys, on=["pair", "third"], maintain_order="left")
         known = np.bincount(shared["text"].to_numpy(), minlength=count)
-        # Runs that all the others lack count in the union: that decides for most texts.
+        # Runs that the others lack count only in the union, so most texts can be excluded here.
         candidates = np.flatnonzero((known > 0) & (known >= NEAR_SIMILARITY * own))
         if not len(candidates):
             return result
@@ -287,10 +289,10 @@ class Others:
         return result
 
     def may_overlap(self, texts: Texts, length: int | None) -> np.ndarray:
-        """Return which texts `overlap_test` must look at: those that it would find, and some more.
+        """Return which texts may overlap: a superset of the texts that `overlap_test` finds.
 
-        A text that shares `length` words in a row shares each three in a row of them; equal
-        texts share all.
+        A text that shares `length` consecutive words also shares each run of three of them; equal
+        texts share all runs.
 
         Returns:
             Booleans, shape (texts,).
@@ -305,7 +307,7 @@ class Others:
         unknown = np.bincount(text[~known], minlength=count)
         possible = unknown == 0
         if length is not None:
-            # How many known runs end at each: back to the last unknown one, or the text's first.
+            # Number of consecutive known runs that end at each run, within its text.
             at = np.arange(len(text))
             first = np.searchsorted(text, text) - 1
             last = np.maximum.accumulate(np.where(known, -1, at)) if len(at) else at

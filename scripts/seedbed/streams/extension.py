@@ -1,8 +1,9 @@
-"""Extension: a shard that holds too few queries gets the missing ones, and keeps its rows.
+"""Extension of shards: a shard with too few queries gets the missing ones, and keeps its rows.
 
-Studies with other budgets need more or fewer queries of the same stream. So the file of a shard
-records which queries it holds, and what determines its rows. A larger budget appends rows; existing
-rows stay, even without the response cache. A smaller budget does not touch the file.
+Studies with other budgets need more or fewer queries of the same stream. The file of a shard
+therefore records which queries it contains, and everything that determines its rows. A larger
+budget appends rows; existing rows stay, even without the response cache. A smaller budget leaves
+the file as it is.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from seedbed.config.values import JsonObject
 from seedbed.streams import THINKING
 
 Make = Callable[[Sequence[int], bool], pl.DataFrame]
-"""Returns the rows of some queries, given in order; the second argument says whether they were
-asked before, and failed."""
+"""Returns the rows of some queries, given in order; the second argument says whether these queries
+were asked before and failed."""
 
 MOST_QUERIES = 2**62
 """Longer than any stream."""
@@ -32,11 +33,11 @@ MOST_QUERIES = 2**62
 
 @dataclass(frozen=True)
 class Part:
-    """The queries that a job needs of a shard.
+    """The queries that a job needs from a shard.
 
     Attributes:
         start: first query of the shard.
-        stop: one past the last query that is needed.
+        stop: one past the last needed query.
         end: one past the last query that the shard can hold.
     """
 
@@ -45,10 +46,10 @@ class Part:
     end: int
 
     def rows(self, path: Path) -> pl.DataFrame:
-        """Read a file with a row for each query of the shard, those that are not needed too.
+        """Read a file with a row for each query of the shard, including those that are not needed.
 
         Raises:
-            ValueError: if the file lacks some that are needed.
+            ValueError: if the file lacks needed queries.
         """
         table = pl.read_parquet(path)
         queries = table["query"]
@@ -63,12 +64,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Basis:
-    """What determines the rows of a shard.
+    """Everything that determines the rows of a shard.
 
     Attributes:
-        identity: settings, model, digests of what all rows depend on; plain values for JSON.
-        rows: tables that the rows are made from, query by query, by name; each with a column
-            `query`. Rows of a shorter table must be those of a longer one.
+        identity: settings, model, and digests of inputs of all rows, as plain values for JSON.
+        rows: by name, the tables that the rows are made from, query by query, each with a column
+            `query`. A longer table must begin with the rows of a shorter one.
         code: digest of the code, if it determines the rows; None if a model does.
     """
 
@@ -77,7 +78,7 @@ class Basis:
     code: str | None = None
 
     def described(self, part: Part) -> JsonObject:
-        """Return what determines the rows of some queries, as plain values of JSON."""
+        """Return everything that determines the rows of some queries, as plain values for JSON."""
         within = (pl.col("query") >= part.start) & (pl.col("query") < part.stop)
         digests = {name: rows_digest(table.filter(within)) for name, table in self.rows.items()}
         found = {
@@ -94,9 +95,9 @@ class Held:
 
     Attributes:
         rows: its rows.
-        stop: one past the last query that they cover.
-        whole: whether these are all rows of the file.
-        made: which code and versions made which queries, in their order.
+        stop: one past the last query that the rows cover.
+        whole: whether the file has no other rows.
+        made: the code and versions that made each range of queries, in order.
     """
 
     rows: pl.DataFrame
@@ -106,7 +107,7 @@ class Held:
 
 
 def rows_digest(table: pl.DataFrame) -> str:
-    """Return a digest of a table's rows, in their order, the same in all versions of libraries."""
+    """Return a digest of a table's rows, in their order; library versions do not change it."""
     digest = hashlib.sha256(json.dumps(table.columns).encode())
     for row in table.iter_rows():
         digest.update(json.dumps(row).encode())
@@ -114,7 +115,7 @@ def rows_digest(table: pl.DataFrame) -> str:
 
 
 def held_until(path: Path) -> int | None:
-    """Return one past the last query that a shard's file holds, by its own metadata.
+    """Return one past the last query in a shard's file, according to the file's metadata.
 
     None if the file does not exist, is broken, or comes from a version that did not record it.
     """
@@ -128,17 +129,17 @@ def _held_until(about: Mapping[str, object]) -> int | None:
 
 
 def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
-    """Return the rows of a shard's file that need not be made again.
+    """Return the rows of a shard's file that can be kept.
 
-    Rows are kept if the file itself proves that the same settings and model made them from the same
-    seeds and questions, and that they have not changed since; otherwise none is kept. The file may
-    hold more queries than are needed.
+    Rows are kept if the file's metadata shows that the same settings and model made them from the
+    same seeds and questions, and that they have not changed since; otherwise none are kept. The
+    file may contain more queries than needed.
 
     Args:
         path: the file, which need not exist.
-        part: the queries that are needed.
+        part: the needed queries.
         schema: columns of the rows, `query` among them.
-        basis: what determines rows now.
+        basis: everything that determines the rows now.
     """
     none = Held(pl.DataFrame(schema=schema), part.start, whole=False)
     about = _about(path)
@@ -155,7 +156,7 @@ def held(path: Path, part: Part, schema: pl.Schema, basis: Basis) -> Held:
         return none
     if stop <= part.end:
         return Held(rows, stop, whole=True, made=made)
-    # Shards were larger once; the rest belongs to the next one.
+    # The shard was larger in an earlier configuration; the rest belongs to the next shard.
     rows = rows.filter(pl.col("query") < part.end)
     return Held(rows, part.end, whole=False, made=_made_before(made, part.end))
 
@@ -168,18 +169,18 @@ def extend(
     make: Make,
     provenance: Mapping[str, object],
 ) -> pl.DataFrame:
-    """Extend a shard's file to all queries that are needed, and return its rows.
+    """Extend a shard's file to all needed queries, and return its rows.
 
-    Queries that failed are asked again. A file that holds all that is known already keeps its
-    bytes, and gets the present time.
+    Failed queries are asked again. A file that needs no change keeps its bytes, and only its
+    modification time is updated.
 
     Args:
         path: the file, which need not exist.
-        part: the queries that are needed.
+        part: the needed queries.
         schema: columns of the rows, `query` among them.
-        basis: what determines rows.
-        make: makes rows.
-        provenance: code and versions, kept beside the file.
+        basis: everything that determines the rows.
+        make: makes the missing rows.
+        provenance: code and versions, recorded next to the file.
     """
     known = held(path, part, schema, basis)
     rows, made = known.rows, [*known.made]
@@ -187,7 +188,7 @@ def extend(
     answered: list[int] = []
     if again.len():
         found = make(again.to_list(), True)
-        # What failed once more stays as it is, to the byte.
+        # Rows of queries that fail again are not changed.
         left = found.filter(was_left(schema))["query"].to_list()
         found = found.filter(~pl.col("query").is_in(left))
         answered = found["query"].unique().sort().to_list()
@@ -206,17 +207,17 @@ def extend(
     about = basis.described(Part(part.start, stop, part.end))
     digest = rows_digest(rows)
     write_parquet(path, rows, about | {"rows": digest})
-    # Afterwards: if the process dies in between, the digest does not match that of the rows.
+    # Written last: if the process dies in between, the record's digest does not match the rows.
     write_json(path.with_name(PROVENANCE), {"rows": digest, "made": made})
     return rows
 
 
 def was_left(schema: pl.Schema) -> pl.Expr:
-    """Return the expression for rows whose query failed in all tries, and is to be asked again.
+    """Return the expression for rows whose query failed in all attempts and must be asked again.
 
     Args:
-        schema: of a shard's rows. Of questions, only an empty slot is left: otherwise another
-            attempt was usable.
+        schema: schema of a shard's rows. A row of questions counts only if its slot is empty:
+            otherwise a later attempt was usable.
     """
     if "finish_reason" in schema:
         return (pl.col("finish_reason") == "failed").fill_null(False)
@@ -227,7 +228,7 @@ def was_left(schema: pl.Schema) -> pl.Expr:
 
 
 def _joined(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
-    # Only rows of a model that thinks have a column for its thinking.
+    # Only rows of a model that thinks have a column for thinking tokens.
     both = pl.concat([rows, more], how="diagonal")
     return both.with_columns(cs.ends_with(THINKING).fill_null(0))
 
@@ -237,14 +238,15 @@ def _without_thinking(schema: pl.Schema) -> pl.Schema:
 
 
 def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
-    """Return rows with their total time distributed in proportion to the tokens of each.
+    """Return rows with their total time divided in proportion to their completion tokens.
 
-    Answers come in batches, so the time of a single one is not known. Each row keeps its seconds,
-    to the microsecond, when the shard is extended; those of a dataset are the sum over its queries.
+    Answers come in batches, so the time of a single answer is unknown. Rows keep their seconds, to
+    the microsecond, when the shard is extended. The seconds of a dataset are the sum over its
+    queries.
 
     Args:
-        rows: made together.
-        who: how the columns begin: `augmenter`, `teacher` or `verification`.
+        rows: rows that were made together.
+        who: prefix of the columns: `augmenter`, `teacher` or `verification`.
     """
     seconds, tokens = pl.col(f"{who}_seconds"), pl.col(f"{who}_completion_tokens")
     share = seconds.sum() * tokens / tokens.sum()
@@ -252,10 +254,11 @@ def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
 
 
 def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows with the seconds that a file has for the first of them, if it has the same rows.
+    """Return rows with the seconds that a file records for the first of them, if its rows are
+    equal.
 
-    A file of an earlier version does not say what determines its rows. The response cache gives the
-    same rows again, except for their seconds; the first measurement counts.
+    A file of an earlier version does not record what determines its rows, so they are made again
+    from the response cache. They differ only in their seconds, and the file's seconds are kept.
     """
     before = _rows(path) if path.is_file() else None
     if before is None or before.schema != rows.schema:
@@ -269,7 +272,7 @@ def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _about(path: Path) -> JsonObject:
-    """Return the metadata of a file; nothing if it cannot be read."""
+    """Return the metadata of a file; empty if it cannot be read."""
     import pyarrow as pa
 
     try:
@@ -286,7 +289,7 @@ def _rows(path: Path) -> pl.DataFrame | None:
 
     try:
         table = pq.read_table(path)
-        # Polars takes for granted that texts are UTF-8.
+        # Polars assumes that texts are valid UTF-8.
         table.validate(full=True)
     except (OSError, ValueError, pa.ArrowException):
         return None
@@ -294,12 +297,13 @@ def _rows(path: Path) -> pl.DataFrame | None:
 
 
 def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, object], ...]:
-    """Return which code made which of the queries before `end`."""
+    """Return the entries on the queries before `end`."""
     return tuple(one | {"stop": min(one["stop"], end)} for one in made if one["start"] < end)
 
 
 def _made(path: Path, digest: str) -> tuple[dict[str, object], ...]:
-    """Return how a file's rows were made, by the record beside it; nothing if that is of others."""
+    """Return how a file's rows were made, from the record next to it; empty if that is of other
+    rows."""
     try:
         found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))
         made = tuple(

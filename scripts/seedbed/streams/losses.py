@@ -1,4 +1,4 @@
-"""What became of the queries of a stream: the rows, and what was lost, by reason."""
+"""The outcome of a stream's queries: rows, and losses by reason."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ CAUSES = {
     "empty_slots": "without a usable question: raise max_tokens.question of the task or "
     "max_attempts of the method",
 }
-"""By why queries became no rows, what that means and what to change."""
+"""By reason why a query became no row, its meaning and the remedy."""
 
 SHARE = 0.1
-"""Lost queries of a stream, from which on there is a warning."""
+"""Share of a stream's queries that may be lost without a warning."""
 
 REPEATED = 0.5
-"""Of further answers to one question, those that repeat an earlier one: likewise."""
+"""Share of the further answers to a question that may repeat an earlier one without a warning."""
 
 LEAST_FURTHER = 8
 LEAST_CHARACTERS = 40
-"""Fewer answers, or shorter ones, are often the same by chance."""
+"""Fewer or shorter answers are often equal by chance."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What became of the queries of a stream.
+    """The outcome of a stream's queries.
 
     Attributes:
-        queries: of the stream that were used.
-        rows: that they became; None if that is not known yet.
-        lost: the others by reason. What a filter leaves out on purpose is not lost.
+        queries: number of the stream's queries that were used.
+        rows: number of rows that they became; None if unknown so far.
+        lost: number of other queries by reason. Rows that a filter leaves out are not lost.
         failed_questions: attempts at a question that failed, by reason.
-        further: answers to questions that were answered before.
-        repeated: of these, those that repeat an earlier answer to the question.
+        further: number of answers to questions that were answered before.
+        repeated: number of further answers that repeat an earlier answer to the question.
     """
 
     queries: int
@@ -62,14 +62,14 @@ class Losses:
 
     @classmethod
     def of_dataset(cls, counts: DatasetCounts) -> Losses:
-        """Return what a dataset's record says."""
+        """Return the losses in a dataset's record."""
         lost = {"empty_slots": counts.empty_slots, **(counts.dropped or {})}
         lost.pop("not_verified", None)
         return cls(counts.queries or 0, counts.rows, lost, counts.failed_questions)
 
     @classmethod
     def of_answers(cls, answers: pl.DataFrame) -> Losses:
-        """Return what answers say, before a dataset is made of them."""
+        """Return the losses in answers from which no dataset was built yet."""
         asked = answers.filter(pl.col("answer").is_not_null())
         reason = (
             pl.when(pl.col("finish_reason") != "stop")
@@ -84,11 +84,11 @@ class Losses:
 
     @property
     def share(self) -> float:
-        """The share of the queries that was lost."""
+        """Share of the queries that were lost."""
         return sum(self.lost.values()) / self.queries if self.queries else 0.0
 
     def reasons(self) -> str:
-        """Return what was lost, by reason, with what to change."""
+        """Return the losses by reason, with remedies."""
         found = [
             f"{count:,} {name} ({CAUSES[name]})" if name in CAUSES else f"{count:,} {name}"
             for name, count in sorted(self.lost.items(), key=lambda pair: -pair[1])
@@ -100,7 +100,7 @@ class Losses:
         return "; ".join(found)
 
     def warnings(self) -> list[str]:
-        """Return what a person should know of the stream."""
+        """Return warnings about the stream, for people."""
         found = []
         if self.share > SHARE:
             lost = sum(self.lost.values())
@@ -119,7 +119,7 @@ class Losses:
 
 
 def no_rows(counts: DatasetCounts) -> str:
-    """Return why a dataset has no rows, and what to change."""
+    """Return why a dataset has no rows, and the remedies."""
     reasons = Losses.of_dataset(counts).reasons()
     if wrong := (counts.dropped or {}).get("not_verified"):
         reasons = "; ".join(filter(None, [reasons, f"{wrong:,} not_verified"]))
@@ -128,9 +128,10 @@ def no_rows(counts: DatasetCounts) -> str:
 
 
 def repeats(answers: pl.DataFrame) -> tuple[int, int]:
-    """Return how many answers are further ones to a question, and how many repeat an earlier one.
+    """Return how many answers are to a question answered before, and how many repeat an earlier
+    one.
 
-    Short answers do not count: they are often the same by chance.
+    Short answers do not count, because they are often equal by chance.
 
     Args:
         answers: with `prompt` and `answer`.

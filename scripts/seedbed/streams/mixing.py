@@ -1,4 +1,4 @@
-"""The rows of a mixture: those of several datasets, each once, in a fixed order."""
+"""The rows of a mixture: the rows of several datasets without duplicates, in a fixed order."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from seedbed.streams.settings import DatasetSettings
 from seedbed.tasks.items import TaskItem
 
 DUPLICATE = "duplicate"
-"""Why a row is left out whose messages an earlier part has."""
+"""Reason for leaving out a row whose messages an earlier part has as well."""
 
 _ROWS_AT_A_TIME = 32_768
 
 
 def _read(messages: pl.Series) -> pl.Series:
-    """Return digests of what a student is trained on, row by row."""
+    """Return a digest of each row's messages."""
     texts = (json.dumps(one.to_list(), sort_keys=True).encode() for one in messages)
     return pl.Series([blake2b(text, digest_size=16).digest() for text in texts], dtype=pl.Binary)
 
@@ -41,19 +41,20 @@ def mix(
     test: Sequence[TaskItem],
     keep: Callable[[pl.DataFrame], None],
 ) -> tuple[DatasetFacts, tuple[DatasetPart, ...]]:
-    """Mix the rows of datasets, and return what was counted.
+    """Mix the rows of datasets, and return the mixture's counts and its parts.
 
-    Of rows with the same messages the first is kept, by the order of the parts: the same question
-    about two texts is no duplicate. What the parts took is added up: a duplicate was paid for. The
-    order is that of a digest of method and query, so that the rows of two budgets are in the same
-    order.
+    Among rows with the same messages, the first in the order of the parts is kept. The same
+    question about two texts is no duplicate. The costs of the parts are added up, because
+    duplicates were paid for too. Rows are sorted by a digest of method and query, so the order does
+    not depend on the budget.
 
     Args:
-        settings: how words are compared.
+        settings: settings of the overlap with the test split.
         parts: the rows of each dataset, and its record.
         seeds: the seed set, in order.
         test: items of the test split, all of them.
-        keep: called with the rows, some at a time and in order: those of a dataset, and `method`.
+        keep: called with the rows, some at a time and in order: the columns of a dataset, and
+            `method`.
     """
     frames = [
         pl.read_parquet(path, hive_partitioning=False).with_columns(
@@ -61,7 +62,7 @@ def mix(
         )
         for path, record in parts
     ]
-    # Real data has no thinking, where a study keeps that of its teachers.
+    # If a study keeps its teachers' thinking, real data lacks these columns.
     rows = pl.concat(frames, how="diagonal_relaxed")
     once = rows.filter(_read(rows["messages"]).is_first_distinct())
     order = pl.Series(

@@ -1,4 +1,4 @@
-"""Mixtures: data that several methods make, each with a share of the budget."""
+"""Mixtures: datasets that divide a budget among several methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seedbed.config.words import MIXTURE
 
 Share = float | Literal["all"]
 Shares = tuple[tuple[str, Share], ...]
-"""By method, in alphabetical order, its weight; `all` for one of real data, which costs none."""
+"""The weight of each method, in alphabetical order; `all` for real data, which costs no queries."""
 
 _JSON_SHARES = {
     "type": "object",
@@ -50,27 +50,27 @@ def _mixture(value: Any) -> str | Shares:
 
 
 MixtureShares = Annotated[Any, PlainValidator(_shares), WithJsonSchema(_JSON_SHARES)]
-"""A field of the configuration that is read as `Shares`."""
+"""Type of a configuration field with `Shares`."""
 
 Mixture = Annotated[
     Any,
     PlainValidator(_mixture),
     WithJsonSchema({"anyOf": [{"type": "string"}, _JSON_SHARES]}),
 ]
-"""A field of the configuration that is the name of a mixture, or `Shares`."""
+"""Type of a configuration field with the name of a mixture, or `Shares`."""
 
 Mixtures = dict[Name, MixtureShares]
 
 
 def is_mixture(method: str) -> bool:
-    """Return whether the method of a cell stands for several."""
+    """Return whether the `method` of a cell names a mixture."""
     return method.startswith(MIXTURE)
 
 
 def coordinate(mixture: str | Shares) -> str:
-    """Return what stands for a mixture as the method of a cell.
+    """Return the `method` coordinate of a mixture's cells.
 
-    Equal shares have the same one, whatever their order, and whether they add up to 1, 3, or 100.
+    Equal shares give the same coordinate, whatever their order and their sum.
     """
     if isinstance(mixture, str):
         return f"{MIXTURE}{mixture}"
@@ -82,16 +82,16 @@ def coordinate(mixture: str | Shares) -> str:
 
 
 def fractions(shares: Shares) -> dict[str, float | Literal["all"]]:
-    """Return shares by method such that the numbers add up to 1."""
+    """Return the shares by method, scaled so that the numbers add up to 1."""
     total = sum(share for _, share in shares if share != "all")
     return {method: share if share == "all" else share / total for method, share in shares}
 
 
 def split(shares: Shares, budget: int) -> dict[str, int]:
-    """Divide a budget among methods, by largest remainders; the first of equal ones gets more.
+    """Divide a budget among methods by largest remainders; among equal ones, the first gets more.
 
     Args:
-        shares: weights, read exactly as they are written.
+        shares: weights, taken exactly as written.
         budget: teacher queries.
 
     Returns:
@@ -110,11 +110,12 @@ def split(shares: Shares, budget: int) -> dict[str, int]:
 def triangles(
     mixtures: Mapping[str, Collection[str]], order: Sequence[str]
 ) -> list[tuple[tuple[str, str, str], list[str]]]:
-    """Return the triples of methods that several mixtures are made of, each with these mixtures.
+    """Return the triples of methods that several mixtures combine, each with these mixtures.
 
     Args:
-        mixtures: by name, the methods of a mixture; those of two methods lie on a side of a triple.
-        order: the study's methods, the order of those of a triple.
+        mixtures: by name, the methods of a mixture; a mixture of two methods lies on a side of a
+            triple.
+        order: the study's methods, in the order in which a triple names them.
     """
     named = [method for method in order if any(method in of for of in mixtures.values())]
     found = []
@@ -126,11 +127,11 @@ def triangles(
 
 
 def title(method: str, shares: Shares | None, short: Mapping[str, str]) -> tuple[str, str]:
-    """Return the title of a mixture and its abbreviation, for people to read.
+    """Return the display title of a mixture, and its abbreviation.
 
     Args:
         method: as `coordinate` returns it.
-        shares: what it is made of; None for all that was bought.
+        shares: its shares; None for `all_bought`.
         short: abbreviations of methods, in the order in which to name them.
     """
     name = method.removeprefix(MIXTURE)

@@ -1,4 +1,4 @@
-"""Options that several scripts share: those of jobs that ask a model, and of jobs on a shard."""
+"""Options that several scripts share: of jobs that query a model, and of jobs on a shard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedbed.streams.response_cache import ResponseCache
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """Which model to ask, what runs it, and where its answers are kept."""
+    """The model to query, its engine, and the cache of its answers."""
 
     model: Path = option(Path, "folder of the model to ask")
     engine: EngineJob = option(
@@ -28,8 +28,8 @@ class Asking:
     cache: Path = option(Path, "folder of the response cache")
 
     def starting(self, progress: Callable[[str], None], lora_rank: int = 0) -> EngineStart:
-        """Return the engine, to be started when it is needed; see `EngineStart`."""
-        # A folder of its own: a shard is made by one job at a time.
+        """Return the engine, which starts when it is first needed; see `EngineStart`."""
+        # A folder per shard, because only one job at a time works on a shard.
         batches = self.cache / "batches" / str(getattr(self, "start", 0))
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
@@ -41,7 +41,7 @@ class Asking:
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing:
-    """For which jobs to answer as well, while the model is loaded."""
+    """The pending jobs to answer for as well, while the model is loaded."""
 
     pending: Path | None = optional(
         Path,
@@ -54,7 +54,7 @@ class Sharing:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Which queries of a stream a job needs, all of one shard."""
+    """The queries that a job needs from one shard of a stream."""
 
     start: int = option(int, "first query of the shard")
     stop: int = option(int, "one past the last query that is needed")
@@ -62,14 +62,14 @@ class Shard:
 
     @property
     def part(self) -> Part:
-        """The queries; none if `stop` is before `start`."""
+        """The part of the shard; empty if `stop` is before `start`."""
         stop = max(self.start, self.stop)
         return Part(self.start, stop, max(stop, self.end or stop))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judging(Shard):
-    """Which answers of a teacher to judge, and by what."""
+    """The teacher's answers to judge, and the settings for it."""
 
     answers: Path = option(whole_file, "answers of the shard")
     seeds: Path = option(whole_file, "seeds.parquet of the seed set")

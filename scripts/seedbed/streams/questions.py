@@ -1,4 +1,4 @@
-"""Questions: what an augmenter writes for the queries of a stream, and whether it is usable."""
+"""Questions that an augmenter writes for the queries of a stream, and whether they are usable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ _NOT_A_QUESTION = {
         re.IGNORECASE | re.MULTILINE,
     ),
 }
-"""By reason, patterns of texts that an augmenter must not write, in the order of looking."""
+"""By reason, patterns that make an augmenter's text unusable, in the order in which they are
+tried."""
 
 
 @dataclass
@@ -85,15 +86,15 @@ def write_questions(
     cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
-    """Write the questions of some queries of a stream, which are in order.
+    """Write the questions of some queries of a stream, given in order.
 
-    Query i starts from seed i mod S. A question that cannot be used, or that its self-check
-    rejects, is tried again with another sampling seed; after `max_attempts` the slot stays empty.
+    Query i starts from seed i mod S. If a question is unusable or its self-check rejects it, the
+    augmenter tries again with another sampling seed. After `max_attempts`, the slot stays empty.
 
     Returns:
-        One row a query, in order, with the columns of `SCHEMA`, and `augmenter_thinking_tokens` if
-        there was thinking: `question` is null for an empty slot, and `reason` lists why each failed
-        attempt failed, comma-separated.
+        One row per query, in order, with the columns of `SCHEMA`, and `augmenter_thinking_tokens`
+        if there was thinking. `question` is null for an empty slot, and `reason` lists the reasons
+        of failed attempts, separated by commas.
     """
     slots = [_Slot(i, seeds[i % len(seeds)], i // len(seeds)) for i in queries]
     for attempt in range(settings.max_attempts or 0):
@@ -184,16 +185,16 @@ def _check(
 def read_question(
     completion: Completion, seed: TaskItem, keeps_answer: bool
 ) -> tuple[str | None, str]:
-    """Return the question that an augmenter wrote, or None and the reason why it cannot be used.
+    """Return the question that an augmenter wrote, or None and the reason why it is unusable.
 
     Reasons: `truncated` (cut at the limit), `content_filter` and `rejected` (refused by an
-    endpoint), `failed` (in all tries), `not_finished` (ended by anything else), `empty`,
+    endpoint), `failed` (all attempts failed), `not_finished` (ended by anything else), `empty`,
     `too_long`, `control_characters`, `special_tokens` (of a chat template), `refusal`, `preamble`
     (words about the question before it, or a heading), `has_answer` (an answer below it),
-    `no_question` (fewer than two words), and `same_as_seed` (but for spacing, letter case and
-    punctuation). Where the seed's question ends in choices: `no_choices` (not as many in that
-    layout), `repeated_choice`, and, if the seed's answer is to stay right, `other_choices` (not the
-    seed's).
+    `no_question` (fewer than two words), and `same_as_seed` (equal except for spacing, letter case
+    and punctuation). If the seed's question ends in choices: `no_choices` (not the same number in
+    that layout), `repeated_choice`, and, if the seed's answer must remain right, `other_choices`
+    (not the seed's).
     """
     text = completion.text.strip()
     if completion.finish_reason != "stop":
@@ -205,7 +206,7 @@ def read_question(
     if any(ord(sign) < 32 and sign not in "\n\t" for sign in text):
         return None, "control_characters"
     for reason, form in _NOT_A_QUESTION.items():
-        # A seed that looks like that is meant to.
+        # If the seed has such a text itself, it is part of the task.
         if form.search(text) and not form.search(seed.question):
             return None, reason
     if len(words(split_choices(text)[0])) < 2:
@@ -225,11 +226,12 @@ def read_question(
 
 
 def _folded(text: str) -> str:
-    """Return a text without regard to spacing and letter case."""
+    """Return a text in lower case with single spaces."""
     return " ".join(text.lower().split())
 
 
 def read_self_check(text: str) -> bool | None:
-    """Return what a self-check says: True for a first word `yes`, False for `no`, else None."""
+    """Return the verdict of a self-check: True if the first word is `yes`, False if `no`, else
+    None."""
     first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
     return None if first is None else first[1].lower() == "yes"

@@ -1,4 +1,4 @@
-"""The record of a dataset, `dataset.json`: what it took to make, and what was left out."""
+"""The record of a dataset, `dataset.json`: its counts, its costs and the rows left out."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from seedbed.records import MadeRecord, Part, Settings
 
 
 class DatasetCounts(Part):
-    """What was counted while a dataset was built.
+    """Counts of a dataset.
 
     Attributes:
-        queries: queries of the stream that were used, 0 for real data. None, here and below, in
-            records of versions that did not count it.
+        queries: queries of the stream that were used, 0 for real data. None, here and below, means
+            that the version of seedbed that wrote the record did not count it.
         rows: rows of the dataset.
         missing_rows: rows that `verified_matched` did not find.
         empty_slots: queries without a usable question.
         dropped: rows left out, by reason.
         failed_questions: attempts at a question that failed, by reason.
         unique_questions: different questions.
-        teacher_thinking_tokens: those of the teacher's tokens that were thinking, if any were.
-        near_seed_rows: rows whose question is nearly a seed's.
-        near_test_rows: rows whose question is nearly one of the test split.
+        teacher_thinking_tokens: thinking tokens among the teacher's tokens.
+        near_seed_rows: rows whose question is nearly the same as a seed's.
+        near_test_rows: rows whose question is nearly the same as one of the test split.
     """
 
     queries: int | None = None
@@ -49,7 +49,7 @@ class DatasetCounts(Part):
 
 
 class Diversity(Part):
-    """Distinct-n of the questions: different runs of n words over all such runs.
+    """Distinct-n of the questions: distinct runs of n words divided by all such runs.
 
     None if no question is that long.
     """
@@ -66,7 +66,7 @@ class DatasetSeconds(Part):
 
 
 class DatasetFacts(Part):
-    """What building a dataset finds out about it; all of it concerns the queries that were used."""
+    """Results of building a dataset, about the queries that were used."""
 
     counts: DatasetCounts
     diversity: Diversity | None = None
@@ -74,13 +74,13 @@ class DatasetFacts(Part):
 
 
 class DatasetPart(Part):
-    """A dataset whose rows a mixture has.
+    """A dataset that is part of a mixture.
 
     Attributes:
         method: its method.
         budget: its teacher queries, 0 for real data.
         rows: its rows.
-        used: the rows that the mixture has, without those that an earlier part has as well.
+        used: its rows in the mixture, without those that an earlier part has as well.
     """
 
     method: str
@@ -94,8 +94,8 @@ class DatasetRecord(MadeRecord, DatasetFacts):
 
     Attributes:
         dataset: the dataset's coordinates.
-        settings: how it was cut: see `DatasetSettings`.
-        parts: of a mixture, the datasets whose rows it has.
+        settings: see `DatasetSettings`.
+        parts: the parts of a mixture.
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ("counts", "diversity")

@@ -1,4 +1,5 @@
-"""The response cache: completions are on disk as they arrive, and are never asked for again."""
+"""The response cache: writes completions to disk as they arrive, so that none is asked for
+twice."""
 
 from __future__ import annotations
 
@@ -19,22 +20,22 @@ from seedbed.engines import Completion, Engine, Request, UnansweredError
 
 SYNC_COMPLETIONS = 256
 SYNC_SECONDS = 30.0
-"""A killed process loses nothing; a machine that crashes loses at most so many completions, or the
-completions of so many seconds."""
+"""A killed process loses nothing; a machine that crashes loses at most this many completions, or
+the completions of this many seconds."""
 
 RARE = ("thinking", "thinking_tokens", "estimated", "model", "cached_tokens")
-"""Fields of a completion that are written only if they are not empty."""
+"""Fields of a completion that are omitted from its line if they are empty."""
 
 OFFSET_BITS = 40
-"""A place is one number of 64 bits: that of a file and, in its lower bits, the offset of a line.
-Each completion has one."""
+"""The place of a completion is one 64-bit number: the number of a file, followed by this many bits
+for the offset of a line."""
 
 
 def request_digest(request: Request, model: str) -> str:
-    """Return a digest of everything that determines a completion.
+    """Return a digest of everything that determines a request's completion.
 
     Args:
-        request: its messages, limits and seed count; its key does not.
+        request: the request. Its messages, limits and seed are part of the digest; its key is not.
         model: identifies the model's weights, and those of an adapter.
     """
     content = [
@@ -44,17 +45,17 @@ def request_digest(request: Request, model: str) -> str:
         request.temperature,
         request.top_p,
         request.seed,
-        # Only if there are some, so that completions from before this setting existed are found.
+        # Omitted if empty, so that completions from before this setting existed are found.
         *([request.stop] if request.stop else []),
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 class ResponseCache:
-    """A folder of files with a line of JSON for each completion.
+    """A folder of files with one line of JSON per completion.
 
-    Each process adds a file of its own, so several may write into one folder, and none continues a
-    line that another left unfinished. Memory holds only the place of each line.
+    Each process writes a file of its own. So several processes may use one folder, and none appends
+    to a line that another left unfinished. Memory holds only the place of each line.
 
     Attributes:
         answered_by: the models that answered so far, as endpoints name them; "" for no name.
@@ -67,16 +68,16 @@ class ResponseCache:
         ends: Mapping[str, str] | None = None,
         tolerant: bool = False,
     ) -> None:
-        """Find the completions in a folder.
+        """Index the completions in a folder.
 
         Args:
             folder: the folder; it need not exist.
-            model: identifies the model and how it is asked.
-            ends: meanings of finish reasons that were unknown when their answers came.
+            model: identifies the model, and how it is queried.
+            ends: meanings of finish reasons that were unknown when their answers arrived.
             tolerant: whether any number of requests may be left without an answer.
 
         Raises:
-            ValueError: if a whole line of a file is not a line of a response cache.
+            ValueError: if a complete line of a file is not a line of a response cache.
         """
         self._folder = folder
         self._model = model
@@ -99,14 +100,15 @@ class ResponseCache:
         progress: Callable[[str], None],
         adapter: Path | None = None,
     ) -> Iterator[Completion]:
-        """Yield a completion for each request, known ones first.
+        """Yield a completion for each request, cached ones first.
 
-        Each has the `seconds` that it took since the one before it was read, so their sum is the
-        time spent, on disk too, also where several caches are filled in turn.
+        The `seconds` of a new completion are the time since the previous one was consumed. Their
+        sum is therefore the time spent, even if several caches are filled in turn.
 
         Args:
-            engine: called for the engine once there is something to ask; loading it takes long.
-            requests: with distinct keys; they are taken as the engine asks for them.
+            engine: returns the engine. It is called only if a completion is missing, because
+                loading an engine takes long.
+            requests: requests with distinct keys; they are consumed as the engine asks for them.
             progress: called with a line of text now and then.
             adapter: an adapter for the engine to use; `model` must identify it too.
 
@@ -140,7 +142,7 @@ class ResponseCache:
                 now = time.monotonic()
                 completion = replace(answer, seconds=round(now - waiting, 6))
                 digest = asked.pop(completion.key)
-                # These cost nothing, and the endpoint may answer later.
+                # Not cached: such answers cost nothing, and the endpoint may answer later.
                 if completion.finish_reason not in ("rejected", "failed"):
                     offset = writer.write(digest, completion)
                     self._places.add(digest, _place(number, offset))
@@ -170,7 +172,7 @@ class ResponseCache:
                 yield Completion(key, "", "failed", 0, 0)
 
     def _read(self, known: deque[tuple[str, int]]) -> Iterator[Completion]:
-        """Yield the completions that stand at these places, and take them from there."""
+        """Yield the completions at these places, and remove them from the queue."""
         while known:
             number = known[0][1] >> OFFSET_BITS
             with self._files[number].open("rb") as file:
@@ -187,7 +189,7 @@ class ResponseCache:
                     yield completion
 
     def _note(self, completion: Completion, progress: Callable[[str], None]) -> None:
-        """Note the model that answered, by the endpoint's own name for it."""
+        """Record the model that answered, by the endpoint's name for it."""
         name = completion.model
         self.answered_by.add(name)
         if name not in self._named:
@@ -201,25 +203,25 @@ class ResponseCache:
 
 
 class _Places:
-    """The places of completions by the digests of their requests.
+    """Places of completions by digest of their requests.
 
-    A hash table with open addressing, in one array: a dict takes two to three times the memory. It
-    holds half of each digest, as 128 bits tell fewer than 2**60 requests apart.
+    A hash table with open addressing in one array: a dict takes two to three times the memory. It
+    stores half of each digest, because 128 bits distinguish fewer than 2**60 requests.
     """
 
     _FULL = 0.65
-    """Share of the slots that are used at most."""
+    """Largest share of slots in use."""
 
     def __init__(self) -> None:
         self._reserve(2**6)
 
     def get(self, digest: str) -> int | None:
-        """Return the place of a completion; None if there is none."""
+        """Return the place of a completion; None if it is not cached."""
         found = self._slots[self._find(int(digest[:16], 16), int(digest[16:32], 16)) + 2]
         return found - 1 if found else None
 
     def add(self, digest: str, place: int) -> None:
-        """Note the place of a completion, which replaces an earlier one."""
+        """Store the place of a completion, in place of an earlier one."""
         if self._count > self._size * self._FULL:
             before = self._slots
             self._reserve(2 * self._size)
@@ -229,7 +231,7 @@ class _Places:
         self._put(int(digest[:16], 16), int(digest[16:32], 16), place + 1)
 
     def _reserve(self, size: int) -> None:
-        # Per slot: both halves of a key, and a place plus 1, or 0 where it is free.
+        # Each slot has two halves of a key, and a place plus 1, or 0 if the slot is free.
         self._slots = array("Q", bytes(8)) * (3 * size)
         self._size = size
         self._count = 0
@@ -240,7 +242,7 @@ class _Places:
         self._slots[slot : slot + 3] = array("Q", (one, other, value))
 
     def _find(self, one: int, other: int) -> int:
-        """Return the slot of a key, or the free one where it belongs."""
+        """Return the slot of a key, or the free slot for it."""
         slots, last = self._slots, self._size - 1
         number = one & last
         while slots[3 * number + 2]:
@@ -255,7 +257,7 @@ def _place(number: int, offset: int) -> int:
 
 
 class _Writer:
-    """Appends to a new file, which is made with its first line."""
+    """Appends to a new file, which is created with its first line."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{uuid.uuid4().hex}.jsonl"
@@ -268,7 +270,8 @@ class _Writer:
         return self
 
     def write(self, digest: str, completion: Completion) -> int:
-        """Hand a completion to the operating system, which keeps it if this process is killed.
+        """Write a completion to the operating system, so that it survives if this process is
+        killed.
 
         Returns:
             The offset of its line.
@@ -276,7 +279,7 @@ class _Writer:
         if self._file < 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        # Like `asdict`, which takes several times as long as everything else here.
+        # Equivalent to `asdict`, which takes several times as long as everything else here.
         fields = {name: getattr(completion, name) for name in Completion.__slots__}
         for name in RARE:
             if not fields[name]:
@@ -310,19 +313,19 @@ class _Writer:
 
 
 def read_completions(file: Path) -> Iterator[tuple[str, Completion]]:
-    """Yield a file's completions by the digest of their request.
+    """Yield a file's completions with the digests of their requests.
 
-    A last line without an end was cut when its process died: it is left out.
+    An unfinished last line, left by a process that died, is skipped.
 
     Raises:
-        ValueError: if a whole line is not a line of a response cache.
+        ValueError: if a complete line is not a line of a response cache.
     """
     for _, digest, completion in _lines(file):
         yield digest, completion
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str, Completion]]:
-    """Yield where each line of a file begins, the digest of its request, and its completion."""
+    """Yield the offset of each line in a file, the digest of its request, and its completion."""
     offset = 0
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):

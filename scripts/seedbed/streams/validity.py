@@ -1,4 +1,4 @@
-"""Validity checks: whether the answer to a new question can be used, whatever the filter."""
+"""Validity checks: whether the answer to a new question is usable, whatever the filter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FEWEST_ITEMS_A_LABEL = 4
 
 
 def requires_new_answer(setting: str | None, kind: str, record: TaskRecord) -> bool:
-    """Return whether a new question needs another answer than its seed.
+    """Return whether the answer to a new question must differ from its seed's answer.
 
-    With few labels, half of all sound questions have the seed's answer.
+    With few labels, many sound questions have the seed's answer.
 
     Args:
-        setting: `required` or `not_required`, or None to decide by the number of different answers.
+        setting: `required` or `not_required`, or None to decide by the number of distinct answers.
         kind: the task's kind.
         record: the task's record.
     """
@@ -46,21 +46,21 @@ def check_answers(
     any_form: bool = False,
     new_answer: bool = True,
 ) -> pl.DataFrame:
-    """Check whether the answers of a shard to new questions can be used.
+    """Check whether a shard's answers to new questions are usable.
 
     Args:
         answers: rows of `seedbed.streams.answers`.
         seeds: the seed set, in order.
         kind: the task's kind.
         scorer: the task's scorer.
-        any_form: whether answers that the kind cannot read are valid too, as for a task with a
-            scorer of its own.
+        any_form: whether answers that the kind cannot read are valid as well, as for a task with
+            its own scorer.
         new_answer: whether the final answer must differ from the seed's.
 
     Returns:
-        One row a whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer,
-        `problem` is "" for a valid answer, else `same_answer_as_seed`, `unreadable_answer`, or in
-        SQL `query_failed` or `no_rows`, or in code `program_failed`.
+        One row per whole answer, with the columns of `CHECKS_SCHEMA`: `final` is the final answer,
+        `problem` is "" for a valid answer, else `same_answer_as_seed`, `unreadable_answer`,
+        `query_failed` or `no_rows` (SQL), or `program_failed` (code).
     """
 
     def problem(one: tuple[int, Judge]) -> str:
@@ -76,7 +76,7 @@ def check_answers(
 def judges(
     answers: pl.DataFrame, seeds: Sequence[TaskItem], kind: str, scorer: Scorer
 ) -> Iterator[tuple[int, Judge]]:
-    """Yield a judge for each whole answer, by query."""
+    """Yield the query and a judge for each whole answer."""
     whole = answers.filter(is_whole()).select("query", "question", "answer")
     for query, question, answer in whole.iter_rows():
         yield query, Judge(kind, scorer, seeds[query % len(seeds)], question, answer)
@@ -97,7 +97,7 @@ class Judge:
         self.final = read_answer(kind, answer, self._choices).value
 
     def problem(self, any_form: bool, new_answer: bool) -> str:
-        """Return why the answer is not valid, "" if it is; see `check_answers`."""
+        """Return why the answer is invalid, or "" if it is valid; see `check_answers`."""
         seed = self._seed
         if new_answer and (
             any(

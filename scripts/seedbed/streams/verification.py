@@ -46,18 +46,18 @@ def sample_answers(
     cache: ResponseCache,
     progress: Callable[[str], None],
 ) -> pl.DataFrame:
-    """Ask the teacher its questions again, `samples - 1` times with other sampling seeds.
+    """Query the teacher again for each question, `samples - 1` times with other sampling seeds.
 
     Args:
-        settings: how often, and how answers are sampled.
-        answers: rows of `seedbed.streams.answers`; those without a whole answer are not asked.
+        settings: number of samples, and how they are sampled.
+        answers: rows of `seedbed.streams.answers`; those without a whole answer are skipped.
         stop: one past the last query to ask.
-        engine: called for the teacher once there is something to ask.
-        cache: where answers are kept as they arrive.
-        progress: called with a line of text now and then.
+        engine: returns the teacher; called only if the cache lacks an answer.
+        cache: stores answers as they arrive.
+        progress: called with a line of text from time to time.
 
     Returns:
-        One row an answer, in order of query and sample, with the columns of `SAMPLES_SCHEMA`, and
+        One row per answer, in order of query and sample, with the columns of `SAMPLES_SCHEMA`, and
         `verification_thinking_tokens` if there was thinking.
     """
     asked = answers.filter((pl.col("query") < stop) & is_whole())
@@ -103,22 +103,22 @@ def verify_answers(
 ) -> pl.DataFrame:
     """Label every whole answer of a shard as verified or not.
 
-    Where the seed's answer stays right, an answer is verified if the scorer finds it right by the
-    flexible reading. The answer to a new question is verified if more than half of the teacher's
-    answers agree with it, itself among them (self-consistency, Wang et al. 2022); in SQL, answers
-    agree if their queries find the same rows, and in code if their programs do the same. Without
-    another answer, it is not verified.
+    If the seed's answer remains right, an answer is verified if the scorer's flexible reading finds
+    it right. The answer to a new question is verified if more than half of the teacher's answers
+    agree with it, including itself (self-consistency, Wang et al. 2022). SQL answers agree if their
+    queries return the same rows, code answers if their programs behave the same. An answer without
+    any other sample is not verified.
 
     Args:
         answers: rows of `seedbed.streams.answers`.
-        samples: self-consistency samples, rows of `sample_answers`; None where the seed's answer
-            stays right.
+        samples: self-consistency samples, rows of `sample_answers`; None if the seed's answer
+            remains right.
         seeds: the seed set, in order.
         kind: the task's kind.
         scorer: the task's scorer.
 
     Returns:
-        One row a whole answer, with the columns of `LABELS_SCHEMA`; those to new questions
+        One row per whole answer, with the columns of `LABELS_SCHEMA`. Answers to new questions
         without samples are left out.
     """
     if samples is None:
@@ -126,7 +126,7 @@ def verify_answers(
     whole: dict[int, list[str]] = {}
     for query, answer in samples.filter(is_whole()).select("query", "answer").iter_rows():
         whole.setdefault(query, []).append(answer)
-    # A sample that was cut counts too, and agrees with no answer; without an answer, it is no vote.
+    # A truncated sample is a vote that agrees with no answer; a failed query is no vote.
     is_vote = ~pl.col("finish_reason").is_in(["failed", "rejected"])
     sampled = dict(samples.group_by("query").agg(is_vote.sum()).iter_rows())
     asked = answers.filter(pl.col("query").is_in(list(sampled)))
