@@ -206,12 +206,12 @@ def test_choices_are_labelled_with_letters_below_the_question():
 def test_other_rows_than_those_of_the_digest_are_refused():
     frame = pl.DataFrame(CHOICES)
     wrong = {"train": "0" * 64, "test": "0" * 64}
-    with pytest.raises(ValueError, match=r"the rows of the train split are others") as refusal:
+    with pytest.raises(ValueError, match="the train split do not have the digest") as refusal:
         items_in(choice_source(sha256=wrong), frame, "train")
     right = {"train": str(refusal.value).rpartition(" ")[2], "test": "0" * 64}
     assert len(items_in(choice_source(sha256=right), frame, "train")) == 2
     # The order counts as well, as items may be excluded by their place.
-    with pytest.raises(ValueError, match="the rows of the train split are others"):
+    with pytest.raises(ValueError, match="the train split do not have the digest"):
         items_in(choice_source(sha256=right), frame.reverse(), "train")
 
 

@@ -32,7 +32,7 @@ def read_rows(
     Args:
         source: the data set.
         split: `train` or `test`, in the project's terms.
-        data_dir: the data set's folder, or None to download from the hub.
+        data_dir: the folder with the data set, or None to download from the hub.
         prompt_columns: columns that prompts use.
 
     Raises:
@@ -165,7 +165,7 @@ def select_all(
 
     Args:
         source: the data set.
-        data_dir: the data set's folder, or None to download from the hub.
+        data_dir: the folder with the data set, or None to download from the hub.
         prompt_columns: columns that prompts use.
 
     Raises:
