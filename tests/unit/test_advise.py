@@ -84,7 +84,7 @@ def test_one_budget_is_enough_for_advice():
         assert 0 <= entry.low < entry.accuracy < entry.high <= 1
         assert other.high - other.low > entry.high - entry.low
     for seeds, budget in ((50, 8001), (50, 79), (5, 800), (501, 800 * 501 // 50)):
-        with pytest.raises(ValueError, match="nothing is said of more than 10 times beyond"):
+        with pytest.raises(ValueError, match="no advice is given for more than 10 times beyond"):
             advise(found, seeds, budget)
 
 

@@ -244,7 +244,7 @@ def test_a_pilot_is_priced_where_there_are_priors_alone():
 
 def test_one_other_task_is_not_enough_for_transfer_so_that_priors_answer():
     (answer,) = ask([usual_study()], Question("elsewhere", 32, 64), 0.95)
-    assert answer.said.basis == "priors" and "it takes two other tasks" in answer.reason
+    assert answer.said.basis == "priors" and "two other tasks are needed" in answer.reason
 
 
 PRICES = QueryPrices(

@@ -399,7 +399,7 @@ def test_more_seeds_are_held_against_more_queries():
     [
         (
             {"better": [{"method": "a", "budget": "next", "budget_times": 2}]},
-            "stands beside budget",
+            "cannot be combined with budget",
         ),
         (
             {
@@ -410,7 +410,7 @@ def test_more_seeds_are_held_against_more_queries():
         ),
         ({"better": [{"method": "a", "seeds_times": 0}]}, "seeds_times: must be at least 1"),
         ({"better": []}, "tests.0: is missing: a test has better and worse"),
-        ({"crossover": {"before": "a", "after": "b"}}, "crossover: stands beside better"),
+        ({"crossover": {"before": "a", "after": "b"}}, "crossover: cannot be combined with better"),
         ({"better": [{}]}, "better.0.method: is missing"),
         ({"claim": "With {seed} seeds."}, "did you mean 'seeds'"),
         ({"claim": "With {few} seeds."}, "unknown placeholder {few}"),

@@ -1,6 +1,6 @@
 """Accuracy as a function of method, seeds and budget, behind one interface.
 
-Nothing outside imports the modules of this package; `interface` says what there is.
+Import from this package, not from its modules; `interface` documents it.
 """
 
 from seedbed.analysis.curves.crossings import Crossing, Crossings, Stretch, Turn

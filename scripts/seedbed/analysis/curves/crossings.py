@@ -1,4 +1,4 @@
-"""Where a difference between two methods changes sign, with intervals."""
+"""Sign changes of the difference between two methods, with intervals."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from seedbed.records import Part
 
 GRID_POINTS = 257
-"""Points of an axis; between them, in the logarithm, a difference is taken to be straight."""
+"""Points of an axis. Between them a difference is interpolated linearly in the logarithm."""
 
 _Changes = tuple[list[tuple[float, int]], int, int]
 
 
 class Scale(Protocol):
-    """What budgets of a method are on an axis, such as dollars.
+    """Maps a method's budgets to another axis, such as dollars.
 
     Attributes:
-        low: what its smallest budget is there.
-        high: what its largest budget is there.
+        low: position of its smallest budget on the axis.
+        high: position of its largest budget.
     """
 
     @property
@@ -31,25 +31,25 @@ class Scale(Protocol):
     def high(self) -> float: ...  # noqa: D102
 
     def budget(self, amount: np.ndarray) -> np.ndarray:
-        """Return the budgets of places on the axis."""
+        """Return the budgets at positions on the axis."""
         ...
 
 
 class Stretch(Part):
-    """Places on an axis between which a crossover may lie; None for an end beyond the range."""
+    """A stretch of an axis in which a crossover may lie; None for an end beyond the range."""
 
     low: float | None
     high: float | None
 
 
 class Turn(Stretch):
-    """A crossover in one direction, as draws have it.
+    """A crossover in one direction, according to the draws.
 
     Attributes:
         overtaken_by: the method that is better beyond it.
-        low: lower end of its interval; None where it reaches beyond the range.
+        low: lower end of its interval; None if the interval reaches beyond the range.
         high: upper end.
-        share_of_draws: share of the draws that have it.
+        share_of_draws: share of the draws with such a crossover.
     """
 
     overtaken_by: str
@@ -63,10 +63,10 @@ class Crossing(Turn):
 
     Attributes:
         budget_ratio: its budget ratio, if that is the axis; else None.
-        budget: its teacher queries, likewise.
-        amount: its place on another axis.
+        budget: its teacher queries, if the axis is the budget ratio; else None.
+        amount: its position on another axis.
         lead_before: greatest difference on the stretch before it, a fraction.
-        lead_after: greatest difference on the stretch after it.
+        lead_after: greatest difference on the stretch after it, a fraction.
     """
 
     lead_before: float
@@ -77,25 +77,25 @@ class Crossing(Turn):
 
     @property
     def at(self) -> float:
-        """Its place on the axis."""
+        """Its position on the axis."""
         at = self.amount if self.budget_ratio is None else self.budget_ratio
         assert at is not None, "a crossover has a place"
         return at
 
 
 class Crossings(Part):
-    """Where two methods cross over, and what draws do not exclude.
+    """The crossovers of two methods, and the crossovers that draws do not exclude.
 
     Attributes:
         status: "one", "several" or "none" (crossovers within the range of the data), "equal" (no
             difference anywhere), "too_few_budgets" (no range in common), or "unknown".
-        range: the places on the axis that were looked at.
+        range: the range of the axis that was searched.
         leader_at_lowest: the method that is better at its low end.
         leader_at_highest: the method that is better at its high end.
         lead: greatest difference in the range, a fraction.
         crossings: the crossovers.
         possible: for "none", crossovers that draws do not exclude.
-        draws_without_crossing: share of the draws without any.
+        draws_without_crossing: share of the draws without a crossover.
         share_of_the_other: for "none", share of the draws in which the other method leads
             throughout.
     """
@@ -118,12 +118,12 @@ def crossings(
     pair: tuple[str, str],
     confidence: float,
 ) -> Crossings:
-    """Find where a difference, straight in the logarithm of the axis, changes sign.
+    """Return the sign changes of a difference that is linear in the logarithm of the axis.
 
     Args:
-        positions: ascending places on the axis, shape (n,).
-        difference: the second method's accuracy less the first's there, shape (n,).
-        draws: draws of the difference, shape (samples, n).
+        positions: ascending positions on the axis, shape (n,).
+        difference: the second method's accuracy minus the first's, shape (n,).
+        draws: posterior draws of the difference, shape (samples, n).
         pair: the two methods.
         confidence: coverage of the intervals.
     """
@@ -188,8 +188,8 @@ def _turn(
             upper.append(nearest)
             hits += 1
         elif changes or start == 0:
-            # Only the opposite turn, or no difference: it says nothing about where this turn is, so
-            # it widens the interval on both sides.
+            # A draw with only the opposite turn, or without a difference, does not locate this
+            # turn, so it widens the interval on both sides.
             lower.append(-np.inf)
             upper.append(np.inf)
         else:
@@ -198,7 +198,7 @@ def _turn(
             lower.append(beyond)
             upper.append(beyond)
     tail = (1 - confidence) / 2
-    # Quantiles that are draws, since infinities cannot be interpolated.
+    # Use quantiles that are draws, because infinities cannot be interpolated.
     low = float(np.quantile(lower, tail, method="lower"))
     high = float(np.quantile(upper, 1 - tail, method="higher"))
     return Turn(
@@ -214,11 +214,11 @@ def _turn(
 def sign_changes(positions: np.ndarray, difference: np.ndarray) -> _Changes:
     """Return the sign changes of a piecewise linear function, and its first and last sign.
 
-    Zeros have no sign of their own: a run of zeros between opposite signs is one change, at its
-    middle; between equal signs it is none.
+    A run of zeros between opposite signs is one change, at its middle; between equal signs it is
+    none.
 
     Returns:
-        Pairs of position and direction (+1 where the function becomes positive); the first and the
+        Pairs of position and direction (+1 if the function becomes positive); the first and the
         last sign other than 0 (0 if there is none).
     """
     kept = np.flatnonzero(np.abs(difference) > 1e-12)
@@ -238,10 +238,10 @@ def sign_changes(positions: np.ndarray, difference: np.ndarray) -> _Changes:
 
 
 def first_crossover(positions: np.ndarray, difference: np.ndarray) -> tuple[float, float]:
-    """Return the least and the most that the position of the first change to a lead can be.
+    """Return bounds of the position at which the second method first takes the lead.
 
-    They differ where the second method leads from the start (the change lies before the range), or
-    never does (beyond it).
+    They differ if it leads from the start (the change lies before the range), or if it never leads
+    (the change lies beyond the range).
     """
     changes, first, _ = sign_changes(positions, difference)
     turns = [place for place, direction in changes if direction > 0]

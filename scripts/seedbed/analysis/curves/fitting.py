@@ -1,4 +1,4 @@
-"""The posterior of each group of a study's cells, as a record and draws to be written."""
+"""Fit the posterior of each group of a study's cells, and return it as a record and draws."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _DRAWS: dict[str, pl.DataType | type[pl.DataType]] = {
     "draws": pl.List(pl.Float64),
 }
 DRAWS_SCHEMA = pl.Schema(_DRAWS)
-"""Draws of a posterior, one row a quantity. `kind` is "parameter" of the curve (a standard normal
-deviate of its prior); "size" of noise in logits, by `name` ("runs", "draws_of_seeds", "missed"); or
-"cell" (by how much the cell with so many `seeds` and `queries` of each method moves what the curve
-misses)."""
+"""Posterior draws, one row per quantity. `kind` is "parameter" for a parameter of the curve (a
+standard normal deviate of its prior), "size" for a standard deviation in logits, by `name` ("runs",
+"draws_of_seeds", "missed"), or "cell" for the weight in the update of the discrepancy of the cell
+with these `seeds` and `queries` of each method."""
 
 
 class _Draws(NamedTuple):
@@ -65,18 +65,18 @@ _KINDS: Mapping[str, MethodKind] = {
     "question_rephrase": "rephrased",
     "new_question": "new",
 }
-"""What the paper's methods ask, for settings that do not say."""
+"""The kinds of the paper's methods, for settings without them."""
 
 _LEAST_PROBABILITY = 0.1
-"""Of a failed training, that is worth a word."""
+"""Probability of a failed training from which the record lists the cell."""
 
 _LEAST_VARIANCE = 1e-3
-"""Of grades, over that of right and wrong: where all answers have one grade, luck is not seen."""
+"""Lower bound of `grade_variance`, for cells in which all answers have the same grade."""
 
 _KEPT_COUNTS = tuple(
     name for name, field in CellMean.model_fields.items() if not field.is_required()
 )
-"""What the cells of a fit keep of the table of cells, beside accuracies."""
+"""Columns of the table of cells that the cells of a fit keep, in addition to accuracies."""
 
 
 def fit_decay(
@@ -150,9 +150,9 @@ def _fit_group(
 
 
 def grade_variance(scores: np.ndarray) -> float:
-    """Return the variance of grades over that of right and wrong with the same means.
+    """Return the ratio of the variance of grades to the binomial variance with the same means.
 
-    It is pooled over the cells.
+    Both variances are pooled over the cells.
 
     Args:
         scores: 0 or 1, or grades from 0 to 1, shape (cells, items).
@@ -187,11 +187,11 @@ def _cells(
     """Return one record per place (method or mixture, seeds, budget): the mean over replicates.
 
     Args:
-        trained: the cells, with their number `row`.
+        trained: the cells; the column `row` is their row in the outcomes.
         outcomes: outcomes of the task.
         posterior: the posterior.
         shares: by method or mixture of the cells, in order, its shares of the methods.
-        methods: those of the posterior.
+        methods: the methods of the posterior, in order.
         confidence: coverage of the intervals.
     """
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
@@ -250,12 +250,12 @@ def _draw_rows(group: Group, posterior: Posterior) -> list[_Draws]:
 
 
 def posterior_from(record: FitRecord, draws: pl.DataFrame, seed: int) -> Posterior:
-    """Return the posterior that rows of `DRAWS_SCHEMA` hold.
+    """Return the posterior from rows of `DRAWS_SCHEMA`.
 
     Args:
-        record: of the fit.
-        draws: its rows.
-        seed: of the fit's settings.
+        record: record of the fit.
+        draws: rows of the fit.
+        seed: seed in the fit's settings.
     """
     mean = Mean(record.kinds)
     drawn = {

@@ -1,10 +1,10 @@
-"""What the rest of the analysis knows of accuracies: those of methods, each with its draws.
+"""The interface to fitted accuracies: expectations and posterior draws for any method and budget.
 
-Cells of a study go into `fit_curves`; `read_curves` returns one `Curves` for each task, student,
-teacher, filter and augmenter. Everything behind this module may be replaced by another model.
+`fit_curves` fits a study's cells; `read_curves` returns one `Curves` for each task, student,
+teacher, filter and augmenter. Another model could replace everything behind this module.
 
-Draws are of the posterior, and joint: the same draw of two accuracies is of one world, whatever
-calls they come from.
+Posterior draws are joint: the same draw of two accuracies uses the same parameters, even if the
+accuracies come from different calls.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from seedbed.analysis.tables.outcomes import Group, Outcomes
 from seedbed.analysis.tables.replicates import RunNoise
 
 FURTHEST = 10.0
-"""Factor beyond the data, in budget ratio and seeds together, up to which anything is said."""
+"""Largest factor beyond the data, in budget ratio and seeds together, for which advice is given."""
 
 _ROUNDING = 1e-9
-"""Share by which a ratio may lie beyond the data and still be in it."""
+"""Relative tolerance within which a ratio at the edge counts as within the data."""
 
 
 class Estimate(NamedTuple):
-    """Numbers, with what their draws say of how well they are known.
+    """Expectations of n numbers, with their posterior draws.
 
     Attributes:
         centre: the expectations, shape (n,).
-        draws: the same in every draw, shape (samples, n).
+        draws: the posterior draws, shape (samples, n).
     """
 
     centre: np.ndarray
@@ -55,7 +55,7 @@ class Estimate(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A place at which a method has an accuracy."""
+    """A method, seed-set size and budget ratio."""
 
     method: str
     seeds: float
@@ -66,8 +66,8 @@ class Noise(NamedTuple):
     """The variance of a further measurement of an accuracy.
 
     Attributes:
-        own: its own.
-        shared: what it shares with the measurements that the curves are of.
+        own: the part that is independent of the cells that the curves were fitted to.
+        shared: the part that it shares with these cells.
     """
 
     own: float
@@ -79,8 +79,8 @@ class Curves:
     """The accuracies of the methods on one task with one student, teacher, filter and augmenter.
 
     Attributes:
-        record: the published part of the fit.
-        posterior: the draws.
+        record: the fit's record in `decay.json`.
+        posterior: the posterior draws.
     """
 
     record: FitRecord
@@ -90,7 +90,7 @@ class Curves:
 
     @property
     def mixtures(self) -> Mapping[str, Mapping[str, float]]:
-        """The shares of the methods in each mixture that was measured, by its name."""
+        """The shares of the methods in each measured mixture, by the mixture's name."""
         return self.record.mixtures
 
     @property
@@ -105,12 +105,12 @@ class Curves:
 
     @property
     def group(self) -> Group:
-        """The coordinates that all of the cells share."""
+        """The coordinates that all cells share."""
         return self.record.group
 
     @property
     def key(self) -> str:
-        """These coordinates as one string, by which records name the fit."""
+        """The group's coordinates as one string, the fit's name in records."""
         return self.record.fit
 
     @property
@@ -132,7 +132,7 @@ class Curves:
         ]
 
     def nearest_size(self, seeds: float) -> int:
-        """Return the nearest of the seed-set sizes, in the logarithm."""
+        """Return the seed-set size of the data that is nearest in the logarithm."""
         return min(self.seeds, key=lambda size: (abs(np.log(size / seeds)), size))
 
     def ratios(self, seeds: float, method: str) -> list[float]:
@@ -152,7 +152,8 @@ class Curves:
         Args:
             seeds: its seed-set size.
             accuracy: its accuracy.
-            draws_of_seeds: how many draws of the seeds the curve is of, if it is of one of them.
+            draws_of_seeds: number of draws of the seeds in the fit, if the measurement reuses one;
+                0 for a new draw.
         """
         kept = min(max(accuracy, 0.01), 0.99)
         slope = kept * (1 - kept)
@@ -160,27 +161,27 @@ class Curves:
         runs = float(np.mean(self.posterior.runs**2)) * slope**2
         draws = float(np.mean(self.posterior.draws_of_seeds**2)) * 100 / seeds * slope**2
         own_items = items * (1 - self.record.noise.shared_luck)
-        # One of the draws that the curve is of is a part of their mean.
+        # A draw that is in the fit shares its part of the mean over the fit's draws.
         same = 1 / draws_of_seeds if draws_of_seeds else 0.0
         return Noise(runs + own_items + draws * (1 - same), items - own_items + draws * same)
 
     @property
     def run_noise(self) -> RunNoise:
-        """The noise between training runs, as the posterior has it."""
+        """The noise between training runs, according to the posterior."""
         slope = self.record.noise.training_runs / float(self.posterior.runs.mean())
         return run_noise_of(self.posterior, slope, len(self.record.cells))
 
     # --- how far the data reach
 
     def beyond_sizes(self, seeds: float) -> float:
-        """Return the factor by which a seed-set size lies beyond those of the data; 1 within."""
+        """Return the factor by which a seed-set size lies beyond the data; 1 within."""
         return max(1.0, self.seeds[0] / seeds, seeds / self.seeds[-1])
 
     def beyond(self, seeds: float, method: str, ratios: np.ndarray) -> np.ndarray:
         """Return the factors by which ratios and seeds together lie beyond the data; 1 within.
 
         Args:
-            seeds: seed-set size, with a cell of the method at the nearest one.
+            seeds: seed-set size; the method needs a cell at the nearest size of the data.
             method: the method.
             ratios: budget ratios, shape (n,).
         """
@@ -190,13 +191,13 @@ class Curves:
         return np.where(factors <= 1 + _ROUNDING, 1.0, factors)
 
     def outside_text(self, seeds: int) -> str:
-        """Return that a seed-set size is outside the data."""
+        """Return a message that a seed-set size is outside the data."""
         return f"{seeds} seeds: the data has {self.seeds[0]} to {self.seeds[-1]}"
 
     # --- accuracies
 
     def accuracy(self, seeds: float, method: str, ratios: np.ndarray) -> Estimate:
-        """Return the expected accuracy at n ratios, less sure the further beyond the data.
+        """Return the expected accuracy at n ratios, less certain the further beyond the data.
 
         Args:
             seeds: seed-set size.
@@ -215,11 +216,11 @@ class Curves:
     def of(
         self, seeds: float | Sequence[float], queries: Sequence[Mapping[str, float]]
     ) -> Estimate:
-        """Return the expected accuracies of n students, whatever their data is made of.
+        """Return the expected accuracies of n students, of methods, mixtures or the base model.
 
         Args:
-            seeds: seed-set size, of all or of each.
-            queries: by method, of each; none is the base model.
+            seeds: seed-set size, one for all students or one each.
+            queries: for each student, its queries by method; without any, it is the base model.
         """
         if unknown := {method for one in queries for method in one} - {*self.methods}:
             raise KeyError(*sorted(unknown))
@@ -246,17 +247,17 @@ class Curves:
         confidence: float,
         scales: tuple[Scale, Scale] | None = None,
     ) -> Crossings | None:
-        """Return where one method becomes better than another, within the range of the data.
+        """Return the crossovers of two methods, within the range of the data.
 
         Args:
             seeds: one of the seed-set sizes.
             pair: the two methods, the reference first.
             confidence: coverage of the intervals.
-            scales: for both methods, what budgets are on another axis, such as dollars; without,
+            scales: for both methods, the map from budgets to another axis, such as dollars; None if
                 the axis is the budget ratio.
 
         Returns:
-            What was found; None if the two have no range in common.
+            The crossovers; None if the two methods have no range in common.
         """
         common = self._common(seeds, pair)
         if scales is not None:
@@ -280,12 +281,11 @@ class Curves:
     def crossover_delay(
         self, pair: tuple[str, str], few: int, many: int, confidence: float
     ) -> tuple[float | None, float, float] | None:
-        """Return by how much ln BR of a crossover is larger with few seeds than with many.
+        """Return the difference of a crossover's ln BR, with few seeds minus with many.
 
-        Each size has the range of its own cells. A crossover that is not in it lies before or
-        beyond it, so that the difference may be known to lie above or below a number only: the
-        interval's low end is of the least that the draws' differences can be, its high end of the
-        most.
+        Each size has the range of its own cells. A crossover outside the range is only known to lie
+        before or beyond it, so a draw may only bound the difference. The low end of the interval is
+        a quantile of the draws' lower bounds, the high end a quantile of their upper bounds.
 
         Args:
             pair: the method that is better at first, and the other.
@@ -294,8 +294,8 @@ class Curves:
             confidence: coverage of the interval.
 
         Returns:
-            The difference, None where it is not one number, and the ends of its interval, which may
-            be infinite; None without a range in common.
+            The difference, None if it is only bounded, and the ends of its interval, which may be
+            infinite; None without a range in common.
         """
         places = [self._first_crossovers(seeds, pair) for seeds in (few, many)]
         if places[0] is None or places[1] is None:
@@ -310,12 +310,12 @@ class Curves:
     # --- inside
 
     def _span(self, seeds: int, method: str) -> tuple[float, float]:
-        """Return the lowest and highest ratio of a method's cells, which must be some."""
+        """Return the lowest and highest ratio of a method's cells, at least one."""
         known = [cell.budget_ratio for cell in self.cells(seeds, method)]
         return min(known), max(known)
 
     def _common(self, seeds: int, pair: tuple[str, str]) -> tuple[float, float] | None:
-        """Return the range in which both methods have cells; None if there is none."""
+        """Return the range of budget ratios that both methods' cells cover; None if empty."""
         if not all(self.cells(seeds, method) for method in pair):
             return None
         spans = [self._span(seeds, method) for method in pair]
@@ -325,9 +325,10 @@ class Curves:
     def _first_crossovers(
         self, seeds: int, pair: tuple[str, str]
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the least and the most that ln BR of a crossover can be.
+        """Return lower and upper bounds of a crossover's ln BR.
 
-        Of the expectations first, then of each draw; None without a range in common.
+        The first bounds are of the expectations, the others of each draw. None without a range in
+        common.
         """
         common = self._common(seeds, pair)
         if common is None:
@@ -345,21 +346,21 @@ def fit_curves(
     """Fit the curves of every task, student, teacher, filter and augmenter.
 
     Returns:
-        The record that `decay.json` holds, and the draws that stand in a file beside it.
+        The record for `decay.json`, and the posterior draws for the file next to it.
     """
-    # Fitting takes libraries that readers do without.
+    # Readers of fits need not import the libraries for fitting.
     from seedbed.analysis.curves.fitting import fit_decay
 
     return fit_decay(by_task, settings)
 
 
 def run_noise_of(posterior: Posterior, slope: float, cells: int) -> RunNoise:
-    """Return the noise between training runs, as a posterior has it.
+    """Return the noise between training runs, according to a posterior.
 
     Args:
         posterior: the posterior.
-        slope: of accuracy by its logit, p (1 - p).
-        cells: the number of cells that the posterior knows: degrees of freedom, at most.
+        slope: derivative of accuracy with respect to its logit, p (1 - p).
+        cells: number of cells of the fit, an upper bound of the degrees of freedom.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm, t
@@ -368,10 +369,10 @@ def run_noise_of(posterior: Posterior, slope: float, cells: int) -> RunNoise:
     size = float(np.sqrt(np.mean(runs**2)))
 
     def outside(quantile: float) -> float:
-        """How much more than 2.5% of normal noise of the drawn sizes lies above it."""
+        """Return the probability above 2.5% that noise with the drawn deviations exceeds it."""
         return float(norm.sf(quantile * size / runs).mean()) - 0.025
 
-    # Student's t with the same quantile, of no more freedom than the cells could give.
+    # Degrees of freedom of Student's t with the same quantile, at most the number of cells.
     quantile = float(brentq(outside, 1.0, 20.0))
     if most <= 2 or quantile <= float(t.ppf(0.975, most)):
         freedom = max(2.0, most)
@@ -381,12 +382,12 @@ def run_noise_of(posterior: Posterior, slope: float, cells: int) -> RunNoise:
 
 
 def noise_between_runs(fits: Sequence[Curves]) -> dict[Group, RunNoise]:
-    """Return the noise between training runs by group, as the fits estimate it."""
+    """Return the fits' estimates of the noise between training runs, by group."""
     return {fit.group: fit.run_noise for fit in fits}
 
 
 def read_curves(path: str | Path, draws: str | Path) -> list[Curves]:
-    """Read `decay.json` and the draws beside it.
+    """Read `decay.json` and the draws next to it.
 
     Raises:
         ValueError: if the two do not belong together.
@@ -400,7 +401,7 @@ def confidence_of(path: str | Path) -> float:
 
 
 def curves_from(record: FitsRecord, draws: pl.DataFrame) -> list[Curves]:
-    """Return the curves of a record and draws as `fit_decay` returns them.
+    """Return the curves from a record and draws, as `fit_decay` returns them.
 
     Raises:
         ValueError: if the two do not belong together.

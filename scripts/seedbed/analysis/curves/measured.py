@@ -1,10 +1,10 @@
-"""Contrasts between the measured cells of a task, with all the noise that is known of them.
+"""Contrasts between the measured cells of a task, with their standard errors.
 
-The variance of a contrast is that of the test items, paired and clustered, and, where the task has
-replicates, of what another draw of the seeds (the same for all cells of a draw) and another
-training run would change. Without replicates, that of training runs is what the
-model of accuracy estimates: see `replicates`. Quantiles are of the t distribution, with degrees of
-freedom by Satterthwaite (1946, doi 10.2307/3002019).
+The variance of a contrast is the sum of the variances of the test items (paired and clustered), of
+draws of the seeds (an effect that is the same for all cells of a draw) and of training runs. The
+last two are estimated from replicates. Without replicates, the variance of training runs is the
+estimate of the model of accuracy: see `replicates`. Quantiles are of the t distribution, with
+Satterthwaite's degrees of freedom (1946, doi 10.2307/3002019).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Difference:
     Attributes:
         estimate: the sum, a fraction.
         error: its standard error.
-        freedom: degrees of freedom of that.
+        freedom: degrees of freedom of the standard error.
     """
 
     estimate: float
@@ -50,7 +50,7 @@ class Difference:
         return self.estimate - half, self.estimate + half
 
     def detectable(self, confidence: float, power: float) -> float:
-        """Return the smallest true difference that a test of it finds with some power."""
+        """Return the smallest true difference that a test of it detects with a given power."""
         from scipy.stats import t
 
         return float(sum(t.ppf([0.5 + confidence / 2, power], self.freedom)) * self.error)
@@ -61,7 +61,7 @@ class Measured:
 
     Attributes:
         task: the task.
-        cells: the rows of the table of cells, each with its number `row`.
+        cells: rows of the table of cells; the column `row` is their row in the outcomes.
     """
 
     def __init__(self, outcomes: Outcomes, runs: Mapping[Group, RunNoise]) -> None:
@@ -72,11 +72,11 @@ class Measured:
 
     @property
     def covers(self) -> str:
-        """What the intervals hold."""
+        """The sources of noise in the intervals."""
         return self._noise.covers
 
     def contrast(self, weights: Mapping[int, float]) -> Difference | None:
-        """Return a weighted sum of rows; None where no standard error is known."""
+        """Return a weighted sum of rows' accuracies; None if its standard error is not known."""
         outcomes, noise = self._outcomes, self._noise
         weight = np.zeros(len(outcomes.correct))
         weight[list(weights)] = list(weights.values())

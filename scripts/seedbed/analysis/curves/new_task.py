@@ -26,7 +26,7 @@ class NewTask:
 
     Attributes:
         fits: the fits of the other tasks, at least two.
-        seeds: seed-set size that is asked about.
+        seeds: seed-set size of the question.
         budgets: for each method that all tasks have, the teacher queries at which the uncertainty
             within tasks is subtracted from the differences between them.
     """
@@ -136,11 +136,11 @@ class Between:
         # Draws of neighbouring budgets hardly differ: without a little more, there is no inverse.
         ridge = 1e-6 * np.trace(left_open) / places + 1e-12
         root = np.linalg.cholesky(left_open + ridge * np.eye(places))
-        # In units of what is left open, the deviations are a sum of at most k uncorrelated ones.
+        # Whitened by the covariance within tasks, the deviations have at most k principal axes.
         apart = np.linalg.solve(root, (centres - centres.mean(axis=0)).T).T / np.sqrt(count - 1)
         directions, sizes, _ = np.linalg.svd(apart)
         ratios = np.full(count, np.inf)
-        # Where there are fewer places than tasks, nothing is taken off in the other directions.
+        # With fewer places than tasks, nothing is subtracted in the other directions.
         ratios[: len(sizes)] = np.maximum(sizes**2, 1e-12)
         generator = np.random.default_rng([count, places, 4])
         times = -(-_DRAWS // samples)
@@ -167,10 +167,10 @@ class Between:
 
 
 def _logits(parts: Sequence[Estimate]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logits of k tasks' accuracies.
+    """Return the logits of k tasks' expected accuracies and draws.
 
     Returns:
-        Those of the expectations, shape (k, n), and of the draws, shape (k, n, samples).
+        Logits of the expectations, shape (k, n), and of the draws, shape (k, n, samples).
     """
     fewest = min(len(one.draws) for one in parts)
     centres = np.stack([_logit(one.centre) for one in parts])
@@ -183,7 +183,7 @@ def _logit(share: np.ndarray) -> np.ndarray:
 
 
 def _share(logit: np.ndarray) -> np.ndarray:
-    # Two tasks may have draws so far out that the exponential has no number.
+    # Draws of two tasks may be so extreme that the exponential overflows.
     return 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
 
 

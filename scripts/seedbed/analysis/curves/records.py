@@ -1,4 +1,4 @@
-"""The record of a study's fits, `decay.json`: cell means, the curves there, and sizes of noise."""
+"""The record of a study's fits, `decay.json`: cell means, fitted accuracies and noise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class CellMean(Accuracy):
     """The mean over the replicates of a method, seed-set size and budget.
 
     Attributes:
-        fitted: the curve there.
+        fitted: the fitted accuracy, a fraction.
         fitted_low: lower end of its interval.
         fitted_high: upper end.
-        usd: its cost in US dollars, where a table states it in place of tokens and prices.
+        usd: its cost in US dollars, if a table states it in place of tokens and prices.
 
-    Counts, tokens and seconds are means as well; None where they were not counted.
+    Counts, tokens and seconds are means as well; None if they were not counted.
     """
 
     method: str
@@ -49,13 +49,13 @@ class CellMean(Accuracy):
 
 
 class NoiseRecord(Part):
-    """Sizes of noise: standard deviations of accuracy, fractions, at the mean slope of the cells.
+    """Standard deviations of accuracy, as fractions, at the mean slope of the cells.
 
     Attributes:
-        training_runs: between training runs.
-        draws_of_seeds: between draws of the smallest seed sets.
-        missed: of cells around the curve, beyond noise: what the curve's form misses.
-        shared_luck: share of the test items' luck that two cells have in common.
+        training_runs: standard deviation between training runs.
+        draws_of_seeds: standard deviation between draws of the smallest seed sets.
+        missed: standard deviation of the curve's model discrepancy.
+        shared_luck: mean correlation of two cells' sampling errors from the test items.
     """
 
     training_runs: float
@@ -65,19 +65,19 @@ class NoiseRecord(Part):
 
 
 class FarCell(Part):
-    """A cell that lies far off, with the probability that its training failed."""
+    """An outlying cell, with the probability that its training failed."""
 
     cell: str
     probability: float
 
 
 class FitRecord(Part):
-    """What is known of the cells of one task, student, teacher, filter and augmenter.
+    """The fit to the cells of one task, student, teacher, filter and augmenter.
 
-    `kinds` says what each of the methods asks the teacher. `grade_variance` is the variance of
-    grades over that of right and wrong with the same means; 1 where answers are right or wrong.
-    `mixtures` has the shares of the methods in each mixture that was measured, and `mixed` the
-    cells of these; `unmeasured` are methods of the study without a cell here.
+    `kinds` has the kind of each method's questions. `grade_variance` is the ratio of the variance
+    of grades to the binomial variance with the same means; 1 if answers are right or wrong.
+    `mixtures` has the shares of the methods in each measured mixture, and `mixed` the cells of the
+    mixtures. `unmeasured` are methods of the study without a cell here.
     """
 
     fit: str

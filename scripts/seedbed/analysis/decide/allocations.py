@@ -1,4 +1,4 @@
-"""How to divide the rest of a budget among methods, by the posterior of their accuracies."""
+"""How to divide the rest of a budget among methods, given the posterior of their accuracies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from seedbed.analysis.posterior import Posterior, chances_of_best, expected_regr
 from seedbed.analysis.tables.outcomes import Accuracy
 
 _DIVISIONS = 70
-"""Divisions of the rest that are compared, at most: tenths for three methods."""
+"""Largest number of divisions that are compared: tenths for three methods."""
 
 SIMPLER = 0.001
-"""Accuracy, a fraction, that a division must gain on giving the rest to the best method alone."""
+"""Smallest gain of accuracy, a fraction, for which a division is preferred to the best method."""
 
 _CONFIDENCE = 0.95
 
@@ -26,12 +26,12 @@ class Outlook:
     """The best known division of a budget.
 
     Attributes:
-        queries: by method, what there is after the purchase.
-        chances: by method, the probability that it is the best of them if it gets everything.
-        regret: what the division loses on average to the best one, with the budget free to divide
-            once more; a fraction.
-        accuracy: of the student, its training's luck included.
-        best: the method of the highest expected accuracy if it gets everything.
+        queries: by method, its queries after the purchase.
+        chances: by method, the probability that it is the best if it gets the whole budget.
+        regret: mean loss of accuracy to the best division of the whole budget in each draw, as if
+            nothing had been bought; a fraction.
+        accuracy: accuracy of the student; the interval includes the noise of training.
+        best: the method with the highest expected accuracy if it gets the whole budget.
     """
 
     queries: dict[str, int]
@@ -46,14 +46,14 @@ def divide(
 ) -> Outlook:
     """Return the division of a budget with the least expected regret.
 
-    What was bought stays: the final student is trained on all of it.
+    The final student is also trained on the queries that were bought before.
 
     Args:
-        posterior: what is known.
-        methods: in the order of the posterior's.
+        posterior: the posterior.
+        methods: the methods, in the order of the posterior's.
         seeds: questions in the seed set.
-        budget: teacher queries, in all.
-        bought: by method, those that are bought.
+        budget: teacher queries in total.
+        bought: by method, the queries that were bought.
     """
     count = len(methods)
     held = np.array([bought.get(name, 0) for name in methods], float)
@@ -66,7 +66,7 @@ def divide(
     candidates = draws[:, -len(reachable) :]
     pure = draws[:, :count]
     best = int(pure.mean(axis=0).argmax())
-    # Before anything is bought, a division is no worse for being of all methods.
+    # Without earlier purchases, a single method is not preferred.
     simpler = SIMPLER * shares[:, best] if held.any() else 0.0
     at = int((candidates.mean(axis=0) + simpler).argmax())
     drawn = posterior.with_training(candidates[:, at])
@@ -91,22 +91,22 @@ def worth_of_round(
     after: Sequence[int],
     items: int,
 ) -> float:
-    """Return what another round is expected to gain, less what its purchases cost.
+    """Return the expected gain from another round, net of the loss from its purchases.
 
-    The final student gains as a better division may be chosen, and loses as the round's queries
-    are bought whatever it shows. How the expectations of all divisions will move with the round's
-    scores is linear in them (as in Bayes linear methods: Goldstein & Wooff 2007).
+    The final student gains because the round's scores may lead to a better division. It loses
+    because the round's queries are bought before the choice. The expectations of all divisions are
+    updated linearly in the round's scores (Bayes linear methods: Goldstein & Wooff 2007).
 
     Args:
-        posterior: what is known.
+        posterior: the posterior.
         seeds: questions in the seed set.
-        budget: teacher queries, in all.
+        budget: teacher queries in total.
         bought: queries of each method so far.
-        after: those after the round.
-        items: test items that its students are measured on.
+        after: queries of each method after the round.
+        items: test items that the round's students are evaluated on.
 
     Returns:
-        Accuracy, a fraction; negative if the round costs more than it tells.
+        Accuracy, a fraction; negative if the loss is larger than the gain.
     """
     now, then = np.array(bought, float), np.array(after, float)
     shares = divisions(len(now))
@@ -115,12 +115,12 @@ def worth_of_round(
     draws = posterior.accuracy(seeds, np.concatenate(asked))
     cells, without, within = np.split(draws, np.cumsum([len(part) for part in asked])[:-1], axis=1)
     spread = cells.mean(axis=0) * (1 - cells.mean(axis=0))
-    # What cells share of the items' luck, about half of its variance, cancels between them.
+    # Cells share about half of the variance from the items, which cancels between them.
     noise = (posterior.run_noise * spread) ** 2 + spread / (2 * items)
     off = cells - cells.mean(axis=0)
     covariance = off.T @ off / len(off) + np.diag(noise)
     across = off.T @ (within - within.mean(axis=0)) / len(off)
-    # Scores scatter by the noise, too.
+    # Scores also have this noise.
     generator = np.random.default_rng([len(off), items])
     scores = off + np.sqrt(noise) * generator.normal(size=off.shape)
     moved = within.mean(axis=0) + scores @ np.linalg.solve(covariance, across)
@@ -128,16 +128,16 @@ def worth_of_round(
 
 
 def divisions(count: int, most: int = _DIVISIONS) -> np.ndarray:
-    """Return divisions of 1 among methods, in steps as small as their number allows.
+    """Return divisions of 1 among methods, in the smallest steps that `most` allows.
 
     Args:
-        count: the number of methods.
-        most: divisions, at most; but each method alone is one.
+        count: number of methods.
+        most: largest number of divisions; each method alone is always among them.
     """
     steps = 1
     while steps < 10 and comb(steps + count, count - 1) <= most:
         steps += 1
-    # Bars between `steps` stars.
+    # Stars and bars: `count - 1` bars between `steps` stars.
     bars = np.array([*combinations(range(steps + count - 1), count - 1)], int)
     bars = bars.reshape(comb(steps + count - 1, count - 1), count - 1)
     edges = np.hstack(
@@ -148,7 +148,7 @@ def divisions(count: int, most: int = _DIVISIONS) -> np.ndarray:
 
 def _whole(methods: list[str], queries: np.ndarray, budget: int) -> dict[str, int]:
     """Return whole queries that sum to the budget, by largest remainders."""
-    # Rounding of shares must not take a query that was bought.
+    # Rounding of shares must not remove a query that was bought.
     counts = np.floor(queries + 1e-6).astype(int)
     for m in np.argsort(counts - queries)[: budget - counts.sum()]:
         counts[m] += 1

@@ -161,7 +161,7 @@ class Judged:
     others: Mapping[str, str] = field(default_factory=dict)
 
 
-TOO_FAR = f"and nothing is said of more than {FURTHEST:g} times beyond"
+TOO_FAR = f"and no advice is given for more than {FURTHEST:g} times beyond"
 """End of the messages that refuse a question."""
 
 

@@ -1,4 +1,4 @@
-"""Whether a study shows what its contrasts claim, each by tests of its cells."""
+"""Tests of a study's contrasts on its cells."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class ContrastResult(Part):
         finding: number of the contrast, from 1.
         task: the task.
         student: the student.
-        claim: what is tested, as a sentence that is true if the estimate is above 0.
+        claim: the tested claim, a sentence that is true if the estimate is above 0.
         estimate: the difference; None where it could not be computed.
         low: lower end of its interval; None if it has none.
         high: upper end.
         verdict: "found", "open", "opposite", or "not in this study".
-        noise: what the interval holds: "test items, seeds and training" where there are replicates,
+        noise: sources of noise in the interval: "test items, seeds and training" with replicates,
             else "test items, and training as the model estimates it".
-        detectable: the smallest true difference that such a test finds with 80% power; None where
-            the interval has no end.
-        unit: of the estimate: a fraction, or the logarithm of a budget ratio.
-        margin: what the estimate holds beside the difference: how much of a loss counts as little.
+        detectable: the smallest true difference that such a test finds with 80% power; None if an
+            end of the interval is infinite.
+        unit: unit of the estimate: accuracy, a fraction, or the logarithm of a budget ratio.
+        margin: loss that still supports the claim; the estimate includes it.
     """
 
     finding: int
@@ -106,11 +106,11 @@ def check_contrasts(
 
     Args:
         by_task: the outcomes of every task.
-        fits: the curves, for where they cross.
-        contrasts: what to test.
+        fits: the curves, for tests of crossovers.
+        contrasts: the contrasts to test.
         augmenters: the study's augmenters, the strongest first.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost, for tests at equal dollars.
+        prices: prices of tokens by model, for tests at equal dollars.
     """
     runs = noise_between_runs(fits)
     tasks = [
@@ -134,7 +134,7 @@ def check_contrasts(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a test is made: what its points share, and what its claim says of it."""
+    """The coordinates of a test, which fill the placeholders of its claim."""
 
     student: str
     filter: str
@@ -155,7 +155,7 @@ class _Place:
 
 
 class _Task:
-    """The tests of one task, on the cells of the models that most of its cells have."""
+    """The tests of one task, by default on cells of its most frequent models."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class _Task:
         self.used = [name for name in augmenters if name in set(cells["augmenter"])]
 
     def tests(self, number: int, contrast: Contrast) -> Iterator[ContrastResult]:
-        """Yield the tests of a contrast that the task has cells for, by place."""
+        """Yield the tests of a contrast for which the task has cells, sorted by place."""
         if self.augmenter is None:
             return
         found = [
@@ -189,7 +189,7 @@ class _Task:
                 else self._differences(number, one, student)
             )
         ]
-        # The sort is stable: at one place, the tests stand in the order of the file.
+        # The sort is stable: tests at the same place keep the order of the file.
         yield from (test for _, test in sorted(found, key=lambda pair: pair[0]))
 
     def _students(self, test: ContrastTest) -> list[str]:
@@ -228,7 +228,7 @@ class _Task:
     def _unpriced(
         self, number: int, test: ContrastTest, student: str, kind: str, order: int
     ) -> Iterator[tuple[tuple[Any, ...], ContrastResult]]:
-        """Yield, at the first place where only a cost is not known, what is not known of it."""
+        """Yield a result that names the unknown costs, at the first place that lacks only these."""
         points = (*test.better, *test.worse, *test.measured)
         known = [point for point in points if point.budget != "equal_usd"]
         if len(known) == len(points):
@@ -263,7 +263,7 @@ class _Task:
             cells = self._cells(point, student, kind, method)
             found = set(cells.select("seeds", "budget").unique().rows())
             if not point.at_the_test:
-                # Which of the places have it is seen below.
+                # Places without this point are removed below.
                 continue
             common = found if common is None else common & found
         places = [_Place(student, kind, method, *at) for at in sorted(common or ())]
@@ -296,7 +296,7 @@ class _Task:
         if word not in (STRONG, WEAK):
             return word
         if len(self.used) < 2:
-            # Nothing is weaker than anything.
+            # A single augmenter is neither strong nor weak.
             return None
         *stronger, weak = self.used
         if word == WEAK:
@@ -310,8 +310,8 @@ class _Task:
 
         Args:
             point: the point.
-            place: where the test is made.
-            points: all points of the test; the first one at the place says what it costs.
+            place: the coordinates of the test.
+            points: all points of the test; the first one at the place defines the dollars.
         """
         cells = self._cells(point, place.student, place.filter, place.method)
         cells = cells.filter(pl.col("seeds") == place.seeds * point.seeds_times)
@@ -338,8 +338,8 @@ class _Task:
         return _weights(known, [*rows.values()], wanted)
 
     def _usd(self, cell: Mapping[str, object]) -> tuple[float | None, list[str]]:
-        """Return what the data of a cell cost in dollars, and what is not known of that."""
-        # Students are trained alike, whatever their data cost.
+        """Return the cost of a cell's data in dollars, and its unknown parts."""
+        # The cost of training is left out: tests at equal dollars compare the cost of data.
         use = replace(CellUse.of(cell), student=NO_AUGMENTER)
         costs, unknown = cell_costs(use, self.prices)
         return costs["usd"], unknown if costs["usd"] is None else []
@@ -383,7 +383,7 @@ class _Task:
     def _tested(
         self, number: int, student: str, claim: str, found: Difference | None, margin: float
     ) -> ContrastResult:
-        """Return a test of whether a difference is above nothing, or not below by a margin."""
+        """Return a test of whether a difference plus the margin is above 0."""
         outcome = _verdict(None, None, None, self.confidence)
         if found is not None:
             found += margin
@@ -408,8 +408,8 @@ def _weights(
 
     Args:
         amounts: ascending budgets or costs.
-        rows: the replicates at each.
-        wanted: the amount; between two, the accuracy is taken as linear in the logarithm.
+        rows: the replicates at each amount.
+        wanted: the amount; between two, the accuracy is interpolated in the logarithm.
     """
     for amount, replicates in zip(amounts, rows, strict=True):
         if np.isclose(amount, wanted, rtol=1e-9):
@@ -427,13 +427,13 @@ def _weights(
 
 
 def _most(values: pl.Series) -> str | None:
-    """Return the most frequent value, the first in the alphabet of several."""
+    """Return the most frequent value; of several, the first in alphabetical order."""
     counts = values.value_counts().sort("count", values.name, descending=[True, False])
     return counts[values.name][0] if counts.height else None
 
 
 class _Outcome(TypedDict):
-    """What a test says, as the fields of its result."""
+    """The outcome of a test, as fields of its result."""
 
     estimate: float | None
     low: float | None
@@ -445,7 +445,7 @@ class _Outcome(TypedDict):
 def _verdict(
     estimate: float | None, low: float | None, high: float | None, confidence: float
 ) -> _Outcome:
-    """Return what a test says, from the ends of its interval; None where there is no test."""
+    """Return the outcome of a test, from its interval, whose ends are None without a test."""
     verdict: Verdict = "not in this study"
     detectable = None
     if low is not None and high is not None:
@@ -461,7 +461,12 @@ def _verdict(
 
 
 def _detectable(half: float, confidence: float) -> float | None:
-    """Return what a test finds with 80% power, from half its interval, taken for normal."""
+    """Return the difference that a test finds with 80% power, assuming a normal distribution.
+
+    Args:
+        half: half of the width of its interval.
+        confidence: coverage of the interval.
+    """
     from scipy.stats import norm
 
     if not np.isfinite(half):

@@ -1,4 +1,4 @@
-"""What cells cost, in teacher queries, tokens, money and hours, and what a budget would."""
+"""The costs of cells and budgets, in teacher queries, tokens, dollars and hours."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ MEASURES = {
     "usd": "US dollars",
     "hours": "hours of computing",
 }
-"""What a cell costs, and how it is called."""
+"""Titles of the measures of cost."""
 
 Prices = Mapping[str, ModelPrice]
-"""By model; the prices of other models are unknown."""
+"""Prices by model; the prices of other models are unknown."""
 
 PRICES = (
     'JSON: {model: {"usd_per_million_prompt_tokens": 0.5 or null, '
     '"usd_per_million_completion_tokens": ...}}: see the class ModelPrice'
 )
-"""The option `--prices`, for `--help`."""
+"""Help text of the option `--prices`."""
 
 _UNKNOWN = ModelPrice()
 
 
 @dataclass(frozen=True)
 class CellUse:
-    """What the data and the student of a cell took.
+    """The resources that a cell's data and student took.
 
     Attributes:
         filter: the cell's filter.
         student: the model that was trained.
-        models: by writer, the model that wrote.
-        counts: queries, tokens and seconds, by column of the table of cells, where they are known.
-        usd: dollars, where the results state them.
+        models: by writer, its model.
+        counts: known queries, tokens and seconds, by column of the table of cells.
+        usd: dollars, if the results state them; else None.
     """
 
     filter: str
@@ -64,16 +64,16 @@ class CellUse:
 
 
 def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], list[str]]:
-    """Return what one cell cost by each of `MEASURES`, and what is not known of it.
+    """Return a cell's cost in each of `MEASURES`, and its unknown parts.
 
     The tokens of verification are charged at the teacher's price.
 
     Args:
-        cell: what it took.
-        prices: by model, what its tokens cost.
+        cell: the resources of the cell.
+        prices: prices of tokens by model.
 
     Returns:
-        The costs, None where a part of them is not known; and texts that name those parts.
+        The costs, None if a part of one is not known; and texts that name the unknown parts.
     """
     unknown: list[str] = []
     tokens: float | None = 0.0
@@ -101,7 +101,7 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
                 rates[model] = price.usd_per_hour
             if price.usd_per_hour is not None:
                 continue
-            # What was not used costs nothing, whatever its price.
+            # A missing price matters only if tokens were used.
             if count and each is None:
                 money = None
                 unknown.append(f"price of {model}")
@@ -123,7 +123,7 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
     if asked is None:
         unknown.append("teacher queries")
     costs: dict[str, float | None] = {
-        # Those that verify answers are queries of the teacher, too.
+        # Queries that verify answers are teacher queries, too.
         "teacher_queries": asked and asked + cell.counts.get("verification_queries", 0),
         "tokens": tokens,
         "usd": money,
@@ -135,12 +135,12 @@ def cell_costs(cell: CellUse, prices: Prices) -> tuple[dict[str, float | None], 
 def _hours_usd(
     cell: CellUse, prices: Prices, rates: Mapping[str, float | None]
 ) -> tuple[float | None, list[str]]:
-    """Return what the hours of a cell's jobs cost that are paid by the hour, and what is unknown.
+    """Return the cost of a cell's jobs that are paid by the hour, and its unknown parts.
 
     Args:
-        cell: what it took.
-        prices: by model.
-        rates: dollars of an hour of each model that wrote, None where its tokens are paid.
+        cell: the resources of the cell.
+        prices: prices by model.
+        rates: dollars per hour of each model that wrote; None if its tokens are paid.
     """
     found, unknown = 0.0, []
     training = prices.get(cell.student, _UNKNOWN).usd_per_training_hour
@@ -158,13 +158,13 @@ def _hours_usd(
 
 @dataclass(frozen=True)
 class CostLine:
-    """What budgets of one method cost with one seed-set size: straight lines in logarithms.
+    """The cost of a method's budgets with one seed-set size, piecewise linear in logarithms.
 
-    Beyond the cells the cost of a query stays that of the nearest cell.
+    Beyond the cells, a query costs as much as in the nearest cell.
 
     Attributes:
         budgets: teacher queries, ascending, shape (n,).
-        amounts: what they cost, ascending, shape (n,).
+        amounts: their costs, ascending, shape (n,).
     """
 
     budgets: np.ndarray
@@ -172,16 +172,16 @@ class CostLine:
 
     @property
     def low(self) -> float:
-        """What the smallest budget costs."""
+        """The cost of the smallest budget."""
         return float(self.amounts[0])
 
     @property
     def high(self) -> float:
-        """What the largest budget costs."""
+        """The cost of the largest budget."""
         return float(self.amounts[-1])
 
     def of(self, budget: np.ndarray | float) -> np.ndarray:
-        """Return what budgets cost."""
+        """Return the costs of budgets."""
         return _along(np.asarray(budget, dtype=float), self.budgets, self.amounts)
 
     def budget(self, amount: np.ndarray | float) -> np.ndarray:
@@ -195,17 +195,17 @@ def _along(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def mean_line(lines: Sequence[CostLine]) -> CostLine:
-    """Return the geometric mean of what budgets cost, itself straight lines in logarithms."""
+    """Return the geometric mean of cost lines, which is piecewise linear in logarithms, too."""
     budgets = np.unique(np.concatenate([line.budgets for line in lines]))
     return CostLine(budgets, np.exp(np.mean([np.log(line.of(budgets)) for line in lines], axis=0)))
 
 
 def mixed_line(lines: Mapping[str, CostLine], shares: Mapping[str, float]) -> CostLine:
-    """Return what budgets of a mixture cost: the sum of what its parts do.
+    """Return the cost of a mixture's budgets: the sum of its parts' costs.
 
     Args:
-        lines: of the methods.
-        shares: of the methods in the mixture, above 0.
+        lines: cost lines of the methods.
+        shares: shares of the methods in the mixture, above 0.
     """
     budgets = np.unique(np.concatenate([lines[name].budgets / of for name, of in shares.items()]))
     amounts = [lines[name].of(of * budgets) for name, of in shares.items()]
@@ -215,11 +215,11 @@ def mixed_line(lines: Mapping[str, CostLine], shares: Mapping[str, float]) -> Co
 def cost_line(
     fit: Curves, seeds: int, method: str, measure: str, prices: Prices
 ) -> tuple[CostLine | None, list[str]]:
-    """Return what budgets of a method cost by one of `MEASURES`, and what is not known of it.
+    """Return the cost of a method's budgets in one of `MEASURES`, and its unknown parts.
 
     Returns:
-        The line, or None where the cost of a cell is not known or none has any; and texts that name
-        what is missing.
+        The line, or None if the cost of a cell is not known or is 0; and texts that name the
+        unknown parts.
     """
     amounts: dict[int, float] = {}
     unknown: list[str] = []
@@ -228,12 +228,12 @@ def cost_line(
         cost = costs[measure]
         if cost is None:
             unknown += missing
-        # What is not known is refused below, as what costs nothing is.
+        # Unknown costs and costs of 0 are both refused below.
         amounts[cell.budget] = cost or 0.0
     if not amounts or min(amounts.values()) <= 0:
         return None, list(dict.fromkeys(unknown)) or [f"{MEASURES[measure]} of {method}"]
-    # Hours of training stop growing where the recipe has a limit of steps, and are measured: more
-    # queries never cost less, and a line that can be read both ways must rise.
+    # Measured hours of training may fall where a limit of steps stops their growth. More queries
+    # never cost less, and only a rising line can be inverted.
     risen = np.maximum.accumulate(np.array([amounts[budget] for budget in sorted(amounts)]))
     risen = risen * (1 + 1e-9 * np.arange(len(risen)))
     return CostLine(np.array(sorted(amounts), dtype=float), risen), []

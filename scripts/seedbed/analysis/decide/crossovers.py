@@ -30,7 +30,7 @@ ABOUT = (
 )
 
 AMOUNTS = {name: title for name, title in MEASURES.items() if name != "teacher_queries"}
-"""What methods may have cost alike, in place of equal queries."""
+"""Measures of cost at which methods are compared, in place of equal queries."""
 
 _TOO_FEW = Crossings(status="too_few_budgets")
 
@@ -62,15 +62,16 @@ CSV_SCHEMA = pl.Schema(
 
 
 class Crossover(Crossings):
-    """Where one of two methods becomes better than the other at a seed-set size.
+    """The crossovers of two methods at a seed-set size.
 
     Attributes:
-        fit: key of the fit, whose coordinates follow.
+        fit: key of the fit; the fit's coordinates follow.
         seeds: seed-set size.
         reference: the first of the two methods.
         method: the other.
-        measure: "budget_ratio", or what they cost alike, by `costs.MEASURES`.
-        reason: for the status "unknown", what of the cost is not known.
+        measure: "budget_ratio", or one of `costs.MEASURES` if the methods are compared at equal
+            cost.
+        reason: for the status "unknown", the unknown parts of the cost.
     """
 
     fit: str
@@ -90,8 +91,8 @@ class CrossoversRecord(Record):
     """`crossovers.json`.
 
     Attributes:
-        crossovers: by budget ratio.
-        costs: by what the methods cost alike.
+        crossovers: crossovers at equal budget ratios.
+        costs: crossovers at equal costs.
     """
 
     FORMAT: ClassVar[int] = 2
@@ -111,7 +112,7 @@ def find_crossovers(
     Args:
         fits: the curves.
         settings: coverage of the intervals.
-        prices: by model, what its tokens cost; without, money is not known.
+        prices: prices of tokens by model; without them, costs in dollars are unknown.
     """
     by_ratio: list[Crossover] = []
     by_cost: list[Crossover] = []
@@ -166,7 +167,7 @@ def _by_cost(
     confidence: float,
     prices: Prices,
 ) -> tuple[Crossings, str | None]:
-    """Compare two methods where both have cost the same; with what of the cost is not known."""
+    """Return the crossovers of two methods at equal cost, and the unknown parts of the cost."""
     if not all(fit.cells(seeds, method) for method in pair):
         return _TOO_FEW, None
     (left, unknown), (right, more) = (
@@ -178,7 +179,7 @@ def _by_cost(
 
 
 def crossover_table(record: CrossoversRecord) -> pl.DataFrame:
-    """Return the crossovers as a table: one row a crossover, or one for a pair without any."""
+    """Return the crossovers as a table: one row per crossover, or one for a pair without any."""
     rows = []
     for pair in (*record.crossovers, *record.costs):
         low, high = pair.range or (None, None)
@@ -189,7 +190,7 @@ def crossover_table(record: CrossoversRecord) -> pl.DataFrame:
 
 
 def ratio_text(ratio: float) -> str:
-    """Return a number that was estimated as text of two digits: more would mean nothing."""
+    """Return an estimated number as text with two digits; more would suggest false precision."""
     if ratio < 10:
         return f"{ratio:.2g}"
     digits = len(f"{ratio:.0f}") - 2

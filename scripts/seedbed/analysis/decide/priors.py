@@ -1,6 +1,6 @@
-"""Advice where no student of a task was trained: what published results let expect.
+"""Advice before any student of a task was trained, from priors based on published results.
 
-The division of a budget in queries, and what that is worth, are those of `spend` without a student.
+A budget in queries is divided as by `spend` without a student, with the same expected regret.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from seedbed.records import Part
 from seedbed.streams.mixtures import coordinate
 
 _ITEMS = 500
-"""Test items that a pilot's students, and the base model, are assumed to be measured on."""
+"""Assumed number of test items for evaluating a pilot's students and the base model."""
 
 _LOWEST_RATIO, _HIGHEST_RATIO = 1.0, 1000.0
-"""Queries a seed between which an accuracy to reach is looked for: ten times beyond the 100 or so
-up to which methods were published to differ (arXiv 2409.19759)."""
+"""Range of queries per seed that is searched for a target accuracy. Publications show differences
+between methods up to about 100 (arXiv 2409.19759); the range ends at ten times that."""
 
 _STEP = 1.05
-"""Largest factor from one budget that is looked at to the next."""
+"""Largest factor between neighbouring budgets of the search."""
 
 
 class QueryPrices(Part):
-    """What a teacher query costs by the cost estimate, before the first answer.
+    """Prices of a teacher query from the cost estimate, before the first answer.
 
     Attributes:
-        usd: dollars by method, the question included; only of methods whose prices are known.
-        unknown: by other method, what is not known.
-        models: that are paid, with the dates of their prices, for people.
-        lengths: how the lengths of texts are known.
+        usd: dollars per query by method, the question included, for methods with known prices.
+        unknown: by other method, its unknown parts.
+        models: the paid models with the dates of their prices, for readers.
+        lengths: the source of the texts' lengths.
     """
 
     usd: dict[str, float] = Field(default_factory=dict)
@@ -70,18 +70,18 @@ def prior_advice(
     usd: float | None = None,
     prices: QueryPrices | None = None,
 ) -> Advice:
-    """Return how to divide a budget by what is published, and what a pilot would gain.
+    """Return how to divide a budget according to priors, and the expected gain of a pilot.
 
     Args:
-        methods: by name, in the order of the study, what each asks the teacher.
+        methods: by name, the kind of its questions, in the order of the study.
         seeds: seed-set size.
         budget: teacher queries; or
         usd: US dollars; each division buys as many queries as they pay for.
         confidence: coverage of the intervals.
-        prices: of a query of each method.
+        prices: price of a query of each method.
 
     Raises:
-        ValueError: if there is no method, no query, or no price that is needed.
+        ValueError: if there is no method, if the budget pays for no query, or if no price is known.
     """
     prices = prices or QueryPrices()
     if not methods:
@@ -147,10 +147,10 @@ def prior_advice(
 def _payable(
     methods: Mapping[str, MethodKind], usd: float, prices: QueryPrices
 ) -> tuple[dict[str, MethodKind], dict[str, str]]:
-    """Return the methods that an amount can buy a query of, and why it buys none of the others.
+    """Return the methods that an amount buys a query of, and why it buys none of the others.
 
     Raises:
-        ValueError: if it buys nothing that is known.
+        ValueError: if it buys no query of any method, as far as prices are known.
     """
     others: dict[str, str] = {}
     for name in methods:
@@ -174,28 +174,28 @@ def _queries(
     usd: float | None,
     prices: QueryPrices,
 ) -> np.ndarray:
-    """Return the queries of each method that divisions of a budget have, shape (n, methods)."""
+    """Return the queries of each method in divisions of a budget, shape (n, methods)."""
     if usd is None:
         return shares * float(budget or 0)
     each = shares @ np.array([prices.usd[name] for name in names])
-    # What costs nothing is bought without end: a million queries stand for that.
+    # Free queries have no limit, so `_FREE` caps them.
     whole = np.floor(np.minimum(usd / np.maximum(each, 1e-300), _FREE))
     return shares * whole[:, None]
 
 
 _FREE = 1e6
-"""Queries that dollars buy where none has a price above nothing."""
+"""Number of queries that dollars buy if all of them are free."""
 
 
 def _usd(shares: Mapping[str, float], budget: float, prices: QueryPrices) -> float | None:
-    """Return what a budget costs; None if the price of a method in it is not known."""
+    """Return the cost of a budget; None if the price of a method in it is not known."""
     if not shares.keys() <= prices.usd.keys():
         return None
     return budget * sum(of * prices.usd[name] for name, of in shares.items())
 
 
 def _pilot(posterior: Posterior, count: int, seeds: int, budget: int) -> Pilot | None:
-    """Return what a pilot of a fifth of the budget a method would gain; None where it does not."""
+    """Return a pilot with a fifth of the budget per method; None if it is not expected to gain."""
     each = Rounds().queries(budget, 1)
     if count < 2 or budget < FEW_QUERIES * seeds or not 0 < each * count <= budget:
         return None
@@ -213,16 +213,16 @@ def prior_plans(
 ) -> list[Plan]:
     """Return the least budgets that priors expect to reach an accuracy.
 
-    Without the accuracy of the base model they know nearly nothing of how hard the task is,
-    and probabilities say so.
+    Without the accuracy of the base model, priors hardly know the difficulty of the task, and the
+    probabilities are correspondingly uncertain.
 
     Args:
-        methods: by name, in the order of the study, what each asks the teacher.
+        methods: by name, the kind of its questions, in the order of the study.
         seeds: seed-set size.
         target: accuracy, a fraction.
         confidence: coverage of the intervals.
         untrained: accuracy of the base model, a fraction; None if it is not known.
-        prices: of a query of each method.
+        prices: price of a query of each method.
 
     Returns:
         The methods and the division of the budget that is expected to be best, as `advise.plans`.

@@ -1,4 +1,4 @@
-"""Contrasts: what a study tests of its own results, as its YAML states it."""
+"""Contrasts: the claims about its results that a study tests, as its YAML states them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STRONG, WEAK = "strong", "weak"
 
 
 class ContrastPoint(Section):
-    """Coordinates of a cell where they differ from the test's."""
+    """The coordinates of a cell that differ from the test's."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
@@ -65,7 +65,7 @@ class ContrastPoint(Section):
     @model_validator(mode="after")
     def _one_budget(self) -> ContrastPoint:
         if self.budget != "same" and self.budget_times != 1:
-            said = f"stands beside budget: {self.budget}; give one of them"
+            said = f"cannot be combined with budget: {self.budget}; give one of them"
             raise problem(said, "budget_times")
         return self
 
@@ -76,7 +76,7 @@ class ContrastPoint(Section):
 
 
 class CrossoverPair(Section):
-    """Two methods; the second becomes better as the budget grows."""
+    """Two methods. The second becomes better as the budget grows."""
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
@@ -87,16 +87,16 @@ class CrossoverPair(Section):
 class ContrastTest(Section):
     """One claim, tested wherever the study has the cells for it.
 
-    It is true where the weighted sum of the accuracies in `better` is above that in `worse`, or
-    less than `margin` below it. With `crossover` instead, it is that the crossover comes at a
-    larger budget ratio with the fewest seeds than with each other number.
+    The claim is true if the weighted sum of the accuracies in `better` is above the sum in `worse`,
+    or less than `margin` below it. With `crossover`, the claim is that the crossover comes at a
+    larger budget ratio with the fewest seeds than with each other number of seeds.
     """
 
     STAGES: ClassVar[tuple[Stage, ...]] = ("analysis",)
 
     claim: Text = Field(
         description="The claim as a sentence. It may contain {seeds}, {budget}, {budget_ratio}, "
-        "{method}, {filter} and {student}; the claim the claim of a crossover, {few}, {many} and "
+        "{method}, {filter} and {student}; the claim of a crossover, {few}, {many} and "
         "{student}."
     )
     better: Annotated[tuple[ContrastPoint, ...], LISTED] = Field(
@@ -138,7 +138,7 @@ class ContrastTest(Section):
             missing = "worse" if self.better else "better"
             raise problem(f"is missing: a test has better and worse, or crossover; no {missing}")
         if self.crossover is not None and (self.better or self.worse or self.measured):
-            raise problem("stands beside better or worse; give one of them", "crossover")
+            raise problem("cannot be combined with better or worse; give one of them", "crossover")
         for side in ("better", "worse", "measured"):
             for index, point in enumerate(getattr(self, side)):
                 if point.method is None and self.methods is None:
@@ -160,7 +160,7 @@ class ContrastTest(Section):
         try:
             fields = [name for _, name, *_ in string.Formatter().parse(self.claim) if name]
         except ValueError as error:
-            said = f"cannot be read ({error}); a brace in the text is doubled"
+            said = f"cannot be read ({error}); double each brace in the text"
             raise problem(said, "claim") from None
         for name in fields:
             if name not in known:
@@ -189,7 +189,7 @@ class Contrast(Section):
         return any(point.budget == "equal_usd" for point in points)
 
     def names(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
-        """Yield the methods and models that it names: the kind, the name, and where it stands."""
+        """Yield the methods and models that it names: the kind, the name, and the key's path."""
         for place, test in enumerate(self.tests):
             at: tuple[str | int, ...] = ("tests", place)
             for index, name in enumerate(test.methods or ()):
@@ -207,6 +207,6 @@ class Contrast(Section):
 
 
 class NamedContrast(Contrast):
-    """A contrast with the name of its file, as scripts take it."""
+    """A contrast with the name of its file, as scripts receive it."""
 
     name: Name

@@ -17,7 +17,7 @@ from seedbed.analysis.decide.choices import TOO_FAR, Spending, Weighed, judged, 
 from seedbed.analysis.decide.costs import CostLine, Prices, mean_line
 from seedbed.analysis.decide.design import Candidate, Further, NextCell, best_cells, doublings
 
-_NEEDS_TWO = "it takes two other tasks to tell how much tasks differ"
+_NEEDS_TWO = "two other tasks are needed to estimate how much tasks differ"
 
 
 def near_tasks(
@@ -33,8 +33,8 @@ def near_tasks(
         fits: the fits, one a task.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars; or neither, where an accuracy is asked about.
-        prices: by model, what its tokens cost.
+        usd: US dollars; or neither, if the question is about an accuracy.
+        prices: prices of tokens by model.
 
     Raises:
         ValueError: if fewer than two tasks remain.
@@ -72,9 +72,9 @@ def transferred_advice(
         fits: the fits that `near_tasks` returns, one a task.
         seeds: seed-set size.
         budget: teacher queries; or
-        usd: US dollars, which buy each choice a budget of its own.
+        usd: US dollars, which buy each choice its own number of queries.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
+        prices: prices of tokens by model.
 
     Raises:
         ValueError: if there are fewer than two tasks, if they have no method in common, if
@@ -106,7 +106,7 @@ def transferred_plans(
         seeds: seed-set size.
         target: accuracy, a fraction.
         confidence: coverage of the intervals.
-        prices: by model, what its tokens cost.
+        prices: prices of tokens by model.
 
     Returns:
         The choices, as `advise.plans` returns them, for the methods that all tasks have.
@@ -117,7 +117,7 @@ def transferred_plans(
     if len(fits) < 2:
         raise ValueError(_NEEDS_TWO)
     task = NewTask(fits, seeds, {})
-    # What the tasks' draws leave open is that in the middle of what they cover.
+    # Subtract the uncertainty within tasks at the middle of the range that all tasks cover.
     middles = {
         method: max(1, round(seeds * float(np.sqrt(np.prod(ends)))))
         for method in task.methods
@@ -163,8 +163,8 @@ def _pilots(
 
     They are cells of the first two choices, at budgets in the range that all tasks cover. Few
     tasks differ in few ways, so a cell of another choice would seem to predict the lead well for
-    that reason alone. Even one of these cells may seem to tell more of the others than it does:
-    the ranking is a rough guide. The noise of a measurement is the mean over the tasks.
+    that reason alone. Even these cells may seem more informative than they are: the ranking is a
+    rough guide. The noise of a measurement is the mean over the tasks.
     """
     if len(advice.outlook) < 2:
         return ()

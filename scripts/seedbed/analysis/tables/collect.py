@@ -1,4 +1,4 @@
-"""Gather the evaluations of a study into two tables: one row a cell, one row a cell and item."""
+"""Collect a study's evaluations in two tables: one row per cell, and one row per cell and item."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SECONDS = ("generation", "training", "evaluation")
 
 _ITEM_COLUMNS = {"item_id": pl.String, "cluster": pl.String, "correct": pl.Boolean}
 _GRADE = "score"
-"""Column of the table of items, and of predictions, if answers of a study are graded."""
+"""Column of grades in the table of items and in predictions, if a study's answers are graded."""
 
 
 class ResultError(ValueError):
-    """An evaluation that cannot be used; the message names its file."""
+    """An evaluation cannot be used; the message names its file."""
 
 
 Value = str | int | float | None
-"""What stands in the table of cells."""
+"""A value in the table of cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """An evaluation's row of the table of cells, and its parts that are checked."""
+    """An evaluation's row of the table of cells, and the values that are checked."""
 
     path: Path
     key: str
@@ -63,23 +63,24 @@ def cell_key(coordinates: Mapping[str, Value]) -> str:
 def collect(
     evaluations: Sequence[str | Path], keep: Callable[[pl.DataFrame], None]
 ) -> pl.DataFrame:
-    """Read evaluations and the predictions beside them, and check that they fit together.
+    """Read evaluations with their predictions, and check that they are consistent.
 
-    Of the predictions, those of one cell and of the first of its task are in memory.
+    Only the predictions of one cell and of its task's first cell are in memory at a time.
 
     Args:
-        evaluations: paths of `evaluation.json` files; `predictions.parquet` lies beside each.
-        keep: called with the rows of the table of items, cell by cell: `cell`, `item_id`,
-            `cluster`, `correct`, in all sorted by the first two; and `score`, from 0 to 1, if any
-            task's answers are graded.
+        evaluations: paths of `evaluation.json` files; each has its `predictions.parquet` in the
+            same folder.
+        keep: called once per cell with its rows of the table of items: `cell`, `item_id`,
+            `cluster`, `correct`, and, if any task's answers are graded, `score`, from 0 to 1. Over
+            all calls, rows are sorted by `cell` and `item_id`.
 
     Returns:
         The table of cells, sorted by coordinates: `cell` (the key), the coordinates, `budget_ratio`
-        (null where there are no seeds), items, scores, counts and seconds.
+        (null if there are no seeds), items, scores, counts and seconds.
 
     Raises:
         ResultError: if there is no evaluation, a file is missing or broken, a score is missing or
-            disagrees with the predictions, two files hold the same cell, or the cells of one task
+            disagrees with the predictions, two files are of the same cell, or the cells of one task
             were not evaluated on the same items.
     """
     found: dict[str, _Evaluation] = {}
@@ -95,7 +96,7 @@ def collect(
     reference: dict[str, pl.DataFrame] = {}
     graded = any(one.graded for one in found.values())
     columns = [*_ITEM_COLUMNS, _GRADE] if graded else [*_ITEM_COLUMNS]
-    # The key begins with the task: all its cells follow each other.
+    # The key starts with the task, so a task's cells are adjacent.
     for key, one in sorted(found.items()):
         first = first_of[one.task]
         if one.task not in reference:
@@ -108,7 +109,7 @@ def collect(
 
 
 def no_results() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the tables of cells and items of a study without any evaluation: empty ones."""
+    """Return the empty tables of cells and items of a study without evaluations."""
     items = pl.DataFrame(schema={"cell": pl.String, **_ITEM_COLUMNS})
     return pl.DataFrame(schema=_cells_schema([])), items
 
@@ -134,7 +135,7 @@ def _score_schema(rows: Iterable[Mapping[str, Value]]) -> dict[str, type[pl.Data
         **{f"{stage}_seconds": pl.Float64 for stage in SECONDS},
         "code": pl.String,
     }
-    # Counts and stages that an evaluation has beyond the usual ones are kept, not dropped.
+    # Keep an evaluation's further counts and stages.
     known = {"cell", "budget_ratio", *COORDINATES, *schema}
     more = sorted({name for row in rows for name in row} - known)
     fractions = ("_seconds", "_kappa")
@@ -185,7 +186,7 @@ def _row(record: EvaluationRecord) -> dict[str, Value]:
 
 
 def _agreement(record: EvaluationRecord) -> dict[str, Value]:
-    """Return how far a judge agrees with labels, where one grades the answers, and has some."""
+    """Return a judge's agreement with labels, if a judge grades the answers and labels exist."""
     if record.judged is None or record.judged.agreement is None:
         return {}
     found = record.judged.agreement
@@ -193,7 +194,7 @@ def _agreement(record: EvaluationRecord) -> dict[str, Value]:
 
 
 def _read_predictions(cell: _Evaluation) -> pl.DataFrame:
-    """Read the item-level scores of a cell, sorted by item, and hold them against its totals."""
+    """Read the item-level scores of a cell, sorted by item, and check them against its totals."""
     columns: dict[str, type[pl.DataType]] = dict(_ITEM_COLUMNS)
     if cell.graded:
         columns[_GRADE] = pl.Float64

@@ -1,4 +1,4 @@
-"""Item-paired differences between methods at equal everything else."""
+"""Item-paired differences between methods with all other coordinates equal."""
 
 from __future__ import annotations
 
@@ -74,22 +74,22 @@ def compare_methods(
     """Compare every pair of methods at equal task, models, filter, seed-set size and budget.
 
     For each item the outcomes are averaged over the replicates that both methods have, and the
-    difference (method minus reference) is taken by item: see `paired_difference`. What another draw
-    of the seeds changes for both methods alike cancels; `replicate_sd` is the standard deviation of
-    the difference over replicates (null for one replicate).
+    difference (method minus reference) is taken by item: see `paired_difference`. An effect of the
+    draw of the seeds that is the same for both methods cancels. `replicate_sd` is the standard
+    deviation of the difference over replicates (null for one replicate).
 
     `p_holm` is adjusted over the family of all comparisons with the same task, student, teacher,
-    filter and augmenter. `noise` says what intervals and p hold. All differences are fractions, not
-    points.
+    filter and augmenter. `noise` names the sources of noise in intervals and p. All differences are
+    fractions, not points.
 
     Args:
         by_task: the outcomes of every task.
         settings: settings.
         runs: by group, the noise between training runs that a model of accuracy estimates, for
-            groups whose replicates tell less of it.
+            groups whose replicates have fewer degrees of freedom.
 
     Returns:
-        One row a comparison, with the columns of `SCHEMA`.
+        One row per comparison, with the columns of `SCHEMA`.
     """
     rows = []
     for outcomes in by_task.values():
@@ -146,10 +146,10 @@ def _family(
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """A difference in accuracy, method minus reference, with the columns of `SCHEMA` that it has.
+    """A difference in accuracy, method minus reference; attributes are columns of `SCHEMA`.
 
-    What needs a standard error is None if there are fewer than two clusters, and `replicate_sd` if
-    there is one replicate.
+    Attributes that need a standard error are None if there are fewer than two clusters.
+    `replicate_sd` is None if there is one replicate.
     """
 
     replicates: int
@@ -187,21 +187,22 @@ def paired_difference(
 ) -> PairedDifference:
     """Return the difference in accuracy, method minus reference, with its uncertainty.
 
-    The variance is the paired, clustered one of the test items (Miller 2024, arXiv 2411.00640),
-    with as many degrees of freedom as there are clusters less one, and that of the training runs;
-    their degrees of freedom together are Satterthwaite's (1946, doi 10.2307/3002019). `p` is
-    two-sided; where all clusters have the same difference, it is at least that of a sign test.
-    `detectable` is the smallest true difference that such a test finds with 80% power.
+    The variance is the sum of two: the paired, clustered variance of the test items (Miller 2024,
+    arXiv 2411.00640), whose degrees of freedom are the number of clusters minus one, and the
+    variance of the training runs. The degrees of freedom of the sum are Satterthwaite's (1946, doi
+    10.2307/3002019). `p` is two-sided. If all clusters have the same difference, `p` is at least
+    the p-value of a sign test. `detectable` is the smallest true difference that such a test finds
+    with 80% power.
 
     Args:
         reference: outcomes of the reference, from 0 to 1, shape (replicates, items).
         method: outcomes of the method on the same items and replicates, same shape.
         clusters: cluster numbers from 0, shape (items,).
         confidence: coverage of the interval.
-        runs: the noise between training runs; None where nothing is known of it, so that the
-            interval holds that of the items alone.
-        trained: how many of the two students were trained: 1 if the reference is the base model,
-            which has no noise of training.
+        runs: the noise between training runs; None if it is not known: the interval then covers
+            only the sampling error of the items.
+        trained: number of trained students, 1 or 2: 1 if the reference is the base model, which has
+            no noise of training.
     """
     from scipy.stats import t
 
@@ -228,7 +229,7 @@ def paired_difference(
     quantile = float(t.ppf(0.5 + confidence / 2, freedom))
     p = float(2 * t.sf(abs(difference) / error, freedom)) if error > 0 else 0.0
     if of_items == 0:
-        # Every cluster has the same difference: signs alone are seen, and no noise of the items.
+        # Every cluster has the same difference: only signs are known, not the items' variance.
         p = 1.0 if difference == 0 else max(p, min(1.0, 2 * 0.5**clustered))
     return replace(
         found,

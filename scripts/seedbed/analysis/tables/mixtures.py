@@ -1,4 +1,4 @@
-"""The table of mixtures: their accuracies beside those of the methods, and what they gain."""
+"""The table of mixtures: their accuracies, the methods' accuracies, and the mixtures' gains."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ SCHEMA = pl.Schema(
         "noise": pl.String,
     }
 )
-"""Columns of the table. `kind` is "accuracy"; or "gain" of a mixture over `reference`, the method
-with the highest mean accuracy at the same budget, paired by test item and replicate. As the best
-method is chosen by the same scores, a mixture that is equal to it shows a small loss. `noise` says
-what the interval holds."""
+"""Columns of the table. `kind` is "accuracy", or "gain" for a mixture's gain over `reference`, the
+method with the highest mean accuracy at the same budget, paired by test item and replicate. Because
+the same scores select the best method, a mixture that is equal to it shows a small loss. `noise`
+names the sources of noise in the interval."""
 
 
 def mixture_table(
@@ -53,7 +53,7 @@ def mixture_table(
         outcomes: the outcomes of every task.
         settings: settings.
         runs: by group, the noise between training runs that a model of accuracy estimates, for
-            groups whose replicates tell less of it.
+            groups whose replicates have fewer degrees of freedom.
     """
     rows = []
     for found in outcomes.values():
@@ -82,7 +82,7 @@ def mixture_accuracies(outcomes: Mapping[str, Outcomes], settings: CompareSettin
 
 
 class _Value(NamedTuple):
-    """What a row of the table says of a method or mixture."""
+    """The columns of a row that are about a method or mixture."""
 
     kind: str
     method: str
@@ -100,7 +100,7 @@ def _places(
     """Yield each seed-set size with a mixture and budget, and its rows by method and replicate.
 
     Args:
-        cells: those of a group, each with its row of the outcomes, `row`.
+        cells: the cells of a group; the column `row` is their row in the outcomes.
     """
     with_mixture = cells.filter(MIXED)["seeds"].unique()
     cells = cells.filter(pl.col("seeds").is_in(with_mixture.implode()))
@@ -140,7 +140,7 @@ def _gains(
         shared = {
             method: sorted(of_method[method].keys() & of_method[mixture].keys()) for method in pure
         }
-        # Methods with fewer replicates than others could win by one lucky draw.
+        # A method with fewer replicates than others could win because of one lucky draw.
         most = max(map(len, shared.values()), default=0)
         usual = [method for method in pure if len(shared[method]) == most > 0]
         if not usual:

@@ -19,27 +19,27 @@ SPENT = (pl.col("budget") > 0) & (pl.col("seeds") > 0)
 """Selects the cells that a budget was spent on; the others are baselines."""
 
 MIXED = SPENT & pl.col("method").str.starts_with(MIXTURE)
-"""Selects the cells whose data several methods made."""
+"""Selects the cells of mixtures, whose data come from several methods."""
 
 ON_A_CURVE = SPENT & ~MIXED
 """Selects the cells that a budget was spent on by one method."""
 
 
 WITHOUT_ROWS = (pl.col("method") != UNTRAINED) & (pl.col("training_rows") == 0).fill_null(False)
-"""Selects the cells whose students had no row to train on: they are base models, whatever their
-method, and are no outcome of it."""
+"""Selects the cells whose students had no row to train on. They are base models, so they say
+nothing about their method."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How right each cell of a task got each of its items.
+    """The score of each cell of a task on each test item.
 
     Attributes:
         task: name of the task.
         cells: the cells, in the order of the rows of `correct`.
         items: item identifiers, in the order of the columns of `correct`.
-        clusters: for each item the number of its cluster, from 0 without gaps, shape (items,).
-        correct: 1.0 where the cell's answer is correct, else 0.0; or its grade, from 0 to 1, if
+        clusters: the number of each item's cluster, from 0 without gaps, shape (items,).
+        correct: 1.0 if the cell's answer is correct, else 0.0; or its grade, from 0 to 1, if
             answers are graded; shape (cells, items).
     """
 
@@ -59,8 +59,8 @@ class Outcomes:
 class Group:
     """Cells that differ only in method, seed-set size, replicate and budget.
 
-    `augmenter` is that of the methods that write questions. Methods without an augmenter stand in
-    the group of every augmenter, so that they can be compared with all the others.
+    `augmenter` is the augmenter of the methods that write questions. Methods without an augmenter
+    are in the group of every augmenter, so that they can be compared with all the others.
     """
 
     task: str
@@ -119,12 +119,12 @@ def outcomes_by_task(cells: pl.DataFrame, items: pl.DataFrame) -> dict[str, Outc
 
 
 def order_methods(cells: pl.DataFrame, methods: Sequence[str]) -> list[str]:
-    """Return the methods that the cells have, in the given order (or in alphabetical order).
+    """Return the methods of the cells, in the given order (or in alphabetical order).
 
-    Baselines are no methods of spending a budget, and are left out.
+    Baselines are left out, because they are not methods of spending a budget.
 
     Raises:
-        ValueError: if the cells have a method that the given ones lack.
+        ValueError: if the cells have a method that is not among the given ones.
     """
     found = set(cells.filter(ON_A_CURVE)["method"].unique().to_list())
     if not methods:
@@ -135,9 +135,9 @@ def order_methods(cells: pl.DataFrame, methods: Sequence[str]) -> list[str]:
 
 
 def groups(cells: pl.DataFrame) -> list[Group]:
-    """Return the groups of the cells, sorted; baselines make none.
+    """Return the groups of the cells, sorted; baselines have none.
 
-    A study without any augmenter has groups of augmenter "none".
+    In a study without augmenters the groups have the augmenter "none".
     """
     found = set()
     columns = ("task", "student", "teacher", "filter")
@@ -178,16 +178,16 @@ def clustered_standard_error(values: np.ndarray, clusters: np.ndarray) -> float 
     """Return the standard error of the mean of values that are dependent within clusters.
 
     The variance is `G / (G - 1) * sum_c (sum_{i in c} (v_i - mean))^2 / n^2` for G clusters and n
-    values: Miller 2024 (arXiv 2411.00640), equation for clustered questions, with the factor for
-    few clusters that makes it the usual `Var(v) / n` where every cluster has one value. For a
-    difference of two models give the differences by item: that is Miller's paired standard error.
+    values: Miller 2024 (arXiv 2411.00640), equation for clustered questions, with the correction
+    for few clusters. If every cluster has one value, this is the usual `Var(v) / n`. For a
+    difference of two models, pass the differences by item: that is Miller's paired standard error.
 
     Args:
         values: shape (n,).
         clusters: cluster numbers from 0, shape (n,).
 
     Returns:
-        The standard error, or None for fewer than two clusters, where it is unknown.
+        The standard error; None for fewer than two clusters.
     """
     totals = np.bincount(clusters, weights=values - values.mean())
     count = len(totals)
@@ -201,9 +201,9 @@ def proportion_interval(
 ) -> tuple[float, float]:
     """Return the Wilson interval of an accuracy.
 
-    The number of trials is the effective one, `mean (1 - mean) / standard_error^2`, so that
-    clusters and replicates count. Where every item has the same outcome, or there is one cluster
-    alone, no spread is seen, and each cluster counts as one trial.
+    The number of trials is the effective one, `mean (1 - mean) / standard_error^2`, which accounts
+    for clusters and replicates. If all items have the same outcome, or if there is only one
+    cluster, the variance is not known, and each cluster counts as one trial.
     """
     from scipy.stats import norm
 
@@ -212,7 +212,7 @@ def proportion_interval(
     trials = spread / standard_error**2 if standard_error and spread > 0 else float(clusters)
     centre = (mean + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(spread / trials + z**2 / (4 * trials**2))
-    # At 0 and 1 one end is the mean itself, which rounding must not shut out.
+    # At 0 and 1 one end is the mean itself: rounding must not exclude it.
     return max(0.0, min(mean, float(centre - half))), min(1.0, max(mean, float(centre + half)))
 
 
@@ -233,7 +233,7 @@ class Accuracy(Part):
 
 
 def mean_accuracy(outcomes: Outcomes, rows: Sequence[int], confidence: float) -> Accuracy:
-    """Return the mean accuracy of some cells (replicates of one another) with its uncertainty.
+    """Return the mean accuracy of cells that are replicates, with its uncertainty.
 
     Args:
         outcomes: outcomes of the task.
@@ -250,10 +250,10 @@ def mean_accuracy(outcomes: Outcomes, rows: Sequence[int], confidence: float) ->
 def resampled_accuracies(outcomes: Outcomes, samples: int, seed: int) -> np.ndarray:
     """Return the accuracy of every cell in bootstrap resamples of the test items.
 
-    Each resample draws clusters of items with replacement, one draw for all cells of the task, so
-    that what the cells have in common (hard and easy items) stays in common. Deviations are
-    stretched by sqrt(G / (G - 1)) for G clusters: resamples of G vary by that much too little
-    (Davison & Hinkley 1997, Bootstrap Methods, 2.3), which matters for a few databases.
+    Each resample draws clusters of items with replacement, the same for all cells of the task, so
+    that the cells' correlation through hard and easy items is preserved. Deviations are multiplied
+    by sqrt(G / (G - 1)) for G clusters, because resamples vary too little by this factor (Davison &
+    Hinkley 1997, Bootstrap Methods, 2.3). This matters if a task has few clusters.
 
     Returns:
         Accuracies, shape (samples, cells).

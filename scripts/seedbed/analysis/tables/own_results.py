@@ -1,9 +1,9 @@
-"""A table of anyone's runs, one row a trained student, as the outcomes that curves are fitted to.
+"""A user's table of runs, one row per trained student, as outcomes to fit curves to.
 
-The table counts right answers, and does not say which items were right. So rows are taken as
-independent of each other: each has the binomial variance of its accuracy, and two rows have no
-covariance, although they share test items. Differences of methods look less sure than paired by
-item, never surer.
+The table counts right answers, and does not say which items were right. Rows are therefore assumed
+independent: each has the binomial variance of its accuracy, and two rows have no covariance,
+although they share test items. Intervals of differences between methods are wider than intervals of
+differences that are paired by item, never narrower.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_BYTES = 5_000_000
 MAX_ROWS = 5_000
 MAX_ITEMS = 100_000
 MAX_OUTCOMES = 20_000_000
-"""Rows times items: more would not fit into the memory of a small machine."""
+"""Largest number of rows times items: more would not fit into the memory of a small machine."""
 
 _MAX_PROBLEMS = 20
 _WHOLE = re.compile(r"\d{1,15}(?:\.0{1,6})?\Z")
@@ -40,8 +40,8 @@ _NAMES = {
     "task": re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}\Z"),
 }
 _VALID = {
-    "method": "valid are letters, digits, spaces and ._+- , at most 60",
-    "task": "valid are lower-case letters, digits and ._- , at most 60",
+    "method": "use letters, digits, spaces and ._+- , at most 60",
+    "task": "use lower-case letters, digits and ._- , at most 60",
 }
 
 BINOMIAL = (
@@ -60,7 +60,7 @@ ONE_RUN = (
 
 
 class OwnResultsError(ValueError):
-    """A table that cannot be used; the message names file, line and column."""
+    """A table cannot be used; the message names file, line and column."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class Run:
 
     Attributes:
         line: its line in the file, from 1.
-        task: its task; "own" where the table has no such column.
-        method: how its data were made; "untrained" is the base model.
+        task: its task; "own" if the table has no such column.
+        method: the method that made its data; "untrained" for the base model.
         seeds: seed questions, 0 for `untrained`.
         budget: teacher queries, 0 for `untrained`.
         replicate: number of the run, from 1.
         items: test items.
-        correct: how many were answered right.
-        tokens: tokens of all models, None where unknown.
-        usd: US dollars, None where unknown.
+        correct: number of items with a right answer.
+        tokens: tokens of all models; None if unknown.
+        usd: US dollars; None if unknown.
     """
 
     line: int
@@ -95,11 +95,11 @@ class Run:
 def read_own_results(path: str | Path) -> list[Run]:
     """Read a table (CSV) of runs.
 
-    Columns are separated by commas, semicolons or tabs. With semicolons or tabs, a decimal comma is
-    a point.
+    Columns are separated by commas, semicolons or tabs. With semicolons or tabs, numbers may have a
+    decimal comma.
 
     Raises:
-        OwnResultsError: if the table cannot be used, with all problems, up to 20.
+        OwnResultsError: if the table cannot be used; the message lists up to 20 problems.
     """
     text = _text(Path(path))
     header, separator = _header(path, text)
@@ -113,7 +113,7 @@ def read_own_results(path: str | Path) -> list[Run]:
             if any(field.strip() for field in fields):
                 reading.add(reader.line_num, fields)
     except csv.Error as error:
-        raise OwnResultsError(f"{path}:{reader.line_num}: is no CSV: {error}") from None
+        raise OwnResultsError(f"{path}:{reader.line_num}: is not a CSV file: {error}") from None
     return reading.runs()
 
 
@@ -133,7 +133,7 @@ def _text(path: Path) -> str:
         line = content[: error.start].count(b"\n") + 1
         raise OwnResultsError(f"{path}:{line}: is not UTF-8: save it as UTF-8") from None
     if "\0" in text:
-        raise OwnResultsError(f"{path}: is not a text: it has a NUL character")
+        raise OwnResultsError(f"{path}: is not a text file: it has a NUL character")
     if not text.strip():
         raise OwnResultsError(f"{path}: is empty: {_valid_columns()}")
     return text.lstrip("\n\r")
@@ -147,7 +147,7 @@ def _valid_columns() -> str:
 
 
 def _header(path: str | Path, text: str) -> tuple[list[str], str]:
-    """Return the names of the columns, and what separates them."""
+    """Return the names of the columns, and the separator."""
     line = text.splitlines()[0]
     separator = max(",;\t", key=line.count)
     names = [name.strip().strip('"').strip().lower() for name in line.split(separator)]
@@ -158,7 +158,7 @@ def _header(path: str | Path, text: str) -> tuple[list[str], str]:
         for name in names
         if name not in known
     ]
-    problems += [f"column {name!r} stands twice" for name, n in Counter(names).items() if n > 1]
+    problems += [f"column {name!r} appears twice" for name, n in Counter(names).items() if n > 1]
     problems += [f"column {name!r} is missing" for name in NEEDED if name not in names]
     if not {"correct", "accuracy"} & set(names):
         problems.append("column 'correct' or 'accuracy' is missing")
@@ -169,7 +169,7 @@ def _header(path: str | Path, text: str) -> tuple[list[str], str]:
 
 
 class _Reading:
-    """The rows of a table as they are read, and what is wrong with them."""
+    """The rows of a table that were read so far, and their problems."""
 
     def __init__(self, path: str | Path, header: Sequence[str], separator: str) -> None:
         self.rows: list[tuple[int, dict[str, str]]] = []
@@ -179,7 +179,7 @@ class _Reading:
         self._problems: list[str] = []
 
     def add(self, line: int, fields: Sequence[str]) -> None:
-        """Take note of a row."""
+        """Add a row, or the problem with it."""
         if len(fields) != len(self._header):
             more = "; a number must have no commas" if len(fields) > len(self._header) else ""
             self._problem(line, "", f"has {len(fields)} fields, not {len(self._header)}{more}")
@@ -188,7 +188,11 @@ class _Reading:
         self.rows.append((line, row))
 
     def runs(self) -> list[Run]:
-        """Return the rows as runs, if all of them are valid."""
+        """Return the rows as runs.
+
+        Raises:
+            OwnResultsError: if a row is not valid, or if there are none.
+        """
         if not self.rows and not self._problems:
             raise OwnResultsError(f"{self._path}: has no rows below its header")
         share = self._accuracies_are_shares()
@@ -214,7 +218,7 @@ class _Reading:
             self._problem(
                 shares[0],
                 "accuracy",
-                f"is a share, and that of line {percents[0]} a percent: write all from 0 to 1, or "
+                f"is a share, but in line {percents[0]} it is a percent: write all from 0 to 1, or "
                 "all from 0 to 100, or each percent with its sign",
             )
         return not percents
@@ -233,7 +237,7 @@ class _Reading:
             self._problem(
                 line,
                 column,
-                f"{text[:40]!r} is no whole number from {low:,} to {high:,} (as in 1000)",
+                f"{text[:40]!r} is not a whole number from {low:,} to {high:,} (as in 1000)",
             )
             return None
         return value
@@ -243,9 +247,11 @@ class _Reading:
         method = row["method"]
         for column in ("method", "task"):
             if column in row and not _NAMES[column].match(row[column]):
-                self._problem(line, column, f"{row[column][:40]!r} is no name: {_VALID[column]}")
+                self._problem(
+                    line, column, f"{row[column][:40]!r} is no valid name: {_VALID[column]}"
+                )
         if method.startswith(MIXTURE) or method == NONE:
-            self._problem(line, "method", f"{method!r} has another meaning here: rename it")
+            self._problem(line, "method", f"{method!r} is a reserved name: rename it")
         lowest = 0 if method == UNTRAINED else 1
         seeds, budget = (
             self._whole(line, row, name, lowest, 10**9) for name in ("seeds", "budget")
@@ -261,7 +267,9 @@ class _Reading:
         if row.get("usd"):
             usd = self._decimal(row["usd"].removeprefix("$"))
             if usd is None:
-                self._problem(line, "usd", f"{row['usd'][:40]!r} is no number from 0 (as in 12.50)")
+                self._problem(
+                    line, "usd", f"{row['usd'][:40]!r} is not a number from 0 (as in 12.50)"
+                )
         correct = self._correct(line, row, items, share)
         if len(self._problems) > before:
             return None
@@ -286,7 +294,7 @@ class _Reading:
             value = value / 100 if value is not None and percent else value
             if value is None or not 0 <= value <= 1:
                 valid = "from 0 to 100" if percent else "from 0 to 1"
-                self._problem(line, "accuracy", f"{text[:40]!r} is no number {valid}")
+                self._problem(line, "accuracy", f"{text[:40]!r} is not a number {valid}")
             elif items is not None:
                 by_accuracy = round(value * items)
                 # Percents are often rounded to whole ones.
@@ -299,7 +307,7 @@ class _Reading:
         return correct
 
     def _compare(self, runs: Sequence[Run]) -> None:
-        """Take note of rows that do not fit together."""
+        """Add problems between rows: duplicates, differing items, no or several `untrained`."""
         first: dict[tuple[object, ...], int] = {}
         sizes: dict[str, Run] = {}
         for run in runs:
@@ -333,9 +341,9 @@ class _Reading:
 def outcomes_of(runs: Sequence[Run]) -> dict[str, Outcomes]:
     """Return the outcomes of every task.
 
-    Which items a run got right is not known: they are drawn, independently for each run, so that
-    resamples of the items have the binomial variance, and runs no covariance but by chance
-    (correlations of standard deviation 1 / sqrt(items)).
+    The table does not say which items a run got right, so they are drawn at random, independently
+    for each run. Resamples of the items then have the binomial variance, and runs are correlated
+    only by chance (correlations of standard deviation 1 / sqrt(items)).
     """
     import numpy as np
     import polars as pl
@@ -389,7 +397,7 @@ def outcomes_of(runs: Sequence[Run]) -> dict[str, Outcomes]:
 
 
 def notes_on(runs: Sequence[Run]) -> list[str]:
-    """Return what to beware of in advice from a table: zeros, and the noise that it can see."""
+    """Return cautions about advice from a table: tasks with no right answer, and missing noise."""
     seen = Counter((run.task, run.method, run.seeds, run.budget) for run in runs)
     right = dict.fromkeys(dict.fromkeys(run.task for run in runs), 0)
     for run in runs:

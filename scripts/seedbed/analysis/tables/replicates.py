@@ -1,7 +1,7 @@
-"""What another draw of the seeds and another training run would change, as replicates tell it.
+"""Variances of accuracy between draws of the seeds and between training runs, from replicates.
 
-Where they tell less than a model of accuracy does, or nothing, the noise between training runs is
-what that estimates.
+If there are no replicates, or if they have fewer degrees of freedom than the estimate of the model
+of accuracy, that estimate is the noise between training runs.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from seedbed.analysis.tables.outcomes import (
 _PLACE = ("method", "augmenter", "teacher", "seeds", "filter", "budget", "student")
 
 ITEMS = "test items"
-"""What an interval holds that knows of no noise of training."""
+"""Sources of noise in an interval without noise of training."""
 
 _RESAMPLES = 400
-"""Resamples of the test items that tell how much of replicates' differences is theirs."""
+"""Bootstrap resamples of the test items, which give the items' part of replicates' differences."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class RunNoise:
     """The noise between training runs.
 
     Attributes:
-        variance: of accuracy, a fraction.
-        freedom: degrees of freedom that say as much of it.
+        variance: variance of accuracy, as a fraction.
+        freedom: degrees of freedom of the variance.
     """
 
     variance: float
@@ -43,15 +43,16 @@ class RunNoise:
 
 @dataclass(frozen=True)
 class Noise:
-    """Variances of accuracy, as fractions, beyond what the test items' luck explains.
+    """Variances of accuracy, as fractions, without the sampling error of the test items.
 
     Attributes:
-        seed_variance: of a draw's effect, for one seed. What a draw of S seeds changes is taken to
-            be a mean over them, of variance `seed_variance` / S, and the same in all its cells.
-        run_variance: between training runs, each cell's own.
-        draw_freedom: degrees of freedom of the first: draws less seed-set sizes.
-        run_freedom: degrees of freedom of both: cells less places.
-        estimated: whether `run_variance` and its freedom are a model's.
+        seed_variance: variance of a draw's effect, for one seed. The effect of a draw of S seeds is
+            assumed to be a mean over them, with variance `seed_variance` / S, and the same in all
+            its cells.
+        run_variance: variance between training runs, independent for each cell.
+        draw_freedom: degrees of freedom of `seed_variance`: draws minus seed-set sizes.
+        run_freedom: degrees of freedom of both variances: cells minus places.
+        estimated: whether a model estimated `run_variance` and `run_freedom`.
     """
 
     seed_variance: float
@@ -62,20 +63,20 @@ class Noise:
 
     @property
     def covers(self) -> str:
-        """What an interval with it holds."""
+        """The sources of noise in an interval with these variances."""
         if self.estimated:
             return "test items, and training as the model estimates it"
         return "test items, seeds and training" if self.run_freedom else ITEMS
 
     @property
     def runs(self) -> RunNoise | None:
-        """That between training runs; None where nothing is known of it."""
+        """The noise between training runs; None if it is not known."""
         return RunNoise(self.run_variance, self.run_freedom) if self.run_freedom else None
 
     def of_a_student(self, seeds: int) -> RunNoise | None:
-        """Return the noise of one student, that between draws of its seeds included where known.
+        """Return the noise of one student, including the noise between draws of its seeds if known.
 
-        It is the noise of a difference to the base model, where the draw does not cancel.
+        A difference to the base model has this noise, because the draw does not cancel.
 
         Args:
             seeds: seed-set size.
@@ -91,10 +92,10 @@ class Noise:
 def combined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the standard error of a sum, and its degrees of freedom by Satterthwaite's formula.
 
-    The variance's own variance is the sum of those of its parts (1946, doi 10.2307/3002019).
+    The variance of the estimated variance is the sum of its parts' (1946, doi 10.2307/3002019).
 
     Args:
-        parts: variance and degrees of freedom of each; what has no variance counts for nothing.
+        parts: variance and degrees of freedom of each part; parts without variance do not count.
     """
     whole = sum(variance for variance, _ in parts)
     doubt = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
@@ -102,13 +103,13 @@ def combined(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def noise_of(outcomes: Outcomes, cells: pl.DataFrame, runs: Mapping[Group, RunNoise]) -> Noise:
-    """Return the noise of some cells of a task, by their replicates or by a model.
+    """Return the noise of some cells of a task, from their replicates or from a model.
 
     Args:
-        outcomes: of the task.
-        cells: the cells, each with its row of the outcomes, `row`.
-        runs: by group, what a model of accuracy estimates. The estimate of the group with most of
-            the cells is used where it has more degrees of freedom than the replicates.
+        outcomes: outcomes of the task.
+        cells: the cells; the column `row` is their row in the outcomes.
+        runs: by group, the estimate of a model of accuracy. The estimate of the group with most of
+            the cells is used if it has more degrees of freedom than the replicates.
     """
     found = _by_replicates(outcomes, cells)
     shared = {group: cells.filter(in_group_with_mixtures(group)).height for group in runs}
@@ -142,21 +143,21 @@ def noise_between_replicates(
 ) -> Noise:
     """Estimate the variances between replicates by the method of moments.
 
-    Cells of one place differ in their replicate alone. A deviation from a place's mean of r
-    replicates has a share (r - 1) / r of the variance of a cell; the mean of a draw's deviations
-    over m places has, of the draw's own variance, as much, and of the rest 1/m of that. What the
-    test items explain, seen in the resamples, is taken off; what is left of the means, by least
-    squares over the draws, is the seeds' variance over S.
+    Cells of one place differ only in their replicate. A cell's deviation from the mean of its
+    place's r replicates has (r - 1) / r times the variance of a cell. The mean of a draw's
+    deviations over m places has (r - 1) / r times the draw's variance, plus (r - 1) / (r m) times
+    the remaining variance. The variance from the test items, estimated by the resamples, is
+    subtracted. A least-squares fit to the rest over the draws gives the seeds' variance over S.
 
     Args:
         place: number of each cell's place, shape (cells,).
         seeds: seed-set size, shape (cells,).
         replicate: number of the replicate, shape (cells,).
         accuracy: fractions, shape (cells,).
-        resampled: the same in resamples of the test items, shape (samples, cells).
+        resampled: accuracies in resamples of the test items, shape (samples, cells).
 
     Returns:
-        The variances, at least 0; no freedom and 0 without replicates.
+        The variances, at least 0. Without replicates, variances and degrees of freedom are 0.
     """
     place = np.unique(place, return_inverse=True)[1]
     count = np.bincount(place)[place] if len(place) else np.zeros(0, dtype=int)
