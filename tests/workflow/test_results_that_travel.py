@@ -204,7 +204,7 @@ def test_results_without_a_manifest_are_kept_and_can_be_adopted(copied):
     said = copied.asked("adopt", "all")
     assert "- train_student, 12 jobs: lora_alpha was 8.0 and is 9.0" in said
     assert "- evaluate_student, 13 jobs: test_items was 64 and is 63" in said
-    assert re.search(r"- build_dataset, 1 job: dataset.parquet has \d+ rows, and its record", said)
+    assert re.search(r"- build_dataset, 1 job: dataset.parquet has \d+ rows, but its record", said)
     # Asked, and not done.
     assert not (copied.folder / "results/micro/manifest.jsonl").exists()
     said = copied.asked("adopt_confirmed", "all")

@@ -71,12 +71,12 @@ class Review:
             command: the command that adopts them.
         """
         lines = [
-            f"{jobs_text(len(self.noted))} of this study have a record that holds.",
-            *([f"{jobs_text(len(self.absent))} were not made yet."] if self.absent else []),
+            f"{jobs_text(len(self.noted))} of this study have a valid record.",
+            *([f"{jobs_text(len(self.absent))} have not run yet."] if self.absent else []),
         ]
         if self.adopted:
             count = jobs_text(len(self.jobs()))
-            done = "Noted as they are" if confirmed else "Can be noted as they are"
+            done = "Adopted" if confirmed else "Can be adopted"
             lines += ["", f"{done}: {count}.", *_listed(self.adopted)]
         if self.refused:
             count = jobs_text(sum(map(len, self.refused.values())))
@@ -84,9 +84,9 @@ class Review:
         if self.adopted and not confirmed:
             lines += [
                 "",
-                "Code cannot be compared by what it does: CHANGELOG.md says for which versions it "
-                "is sound to keep their results.",
-                f"To note them: {command}",
+                "The effects of code changes cannot be compared: CHANGELOG.md says of which "
+                "versions results can be kept.",
+                f"To adopt them: {command}",
             ]
         elif not self.adopted:
             lines += ["", "There is nothing to adopt."]
@@ -195,7 +195,7 @@ def _unrecorded(
         compared.append("settings")
     if isinstance(about.get("model"), str) and "model" in now:
         if about["model"] != read_fingerprint(Path(job.params["model"])):
-            wrong.append("it is of another model than the present one")
+            wrong.append("it was made with another model than the present one")
         compared.append("model")
     snakemakes = notes(job.output[0])
     if snakemakes is not None:
@@ -244,7 +244,7 @@ def _miscounted(job: Job, about: Mapping[str, object]) -> Iterator[str]:
     for path in map(Path, job.output):
         wanted = expected.get(path.name)
         if wanted is not None and (found := pq.read_metadata(path).num_rows) != wanted:
-            yield f"{path.name} has {found} rows, and its record says {wanted}"
+            yield f"{path.name} has {found} rows, but its record says {wanted}"
 
 
 def _otherwise_fetched(job: Job, about: Mapping[str, object]) -> Iterator[str]:
@@ -265,7 +265,7 @@ def _otherwise_fetched(job: Job, about: Mapping[str, object]) -> Iterator[str]:
         if "hub" in source:
             source.setdefault("revision", model.revision)  # The record's was then the newest.
         if not same_result("get_model", {"source": source}, {"record": record}):
-            yield "it was fetched from elsewhere, or is another version"
+            yield "it has another source or version"
 
 
 def _differences(

@@ -68,7 +68,7 @@ def keep_profile_configfiles(
     """
     files = _profile_configfiles(words)
     for path in add_configfiles(workflow, config, files, update_config):
-        progress(f"{path} counts beside --configfile, which goes before it")
+        progress(f"{path} is used in addition to --configfile, which takes precedence")
 
 
 def _profile_configfiles(words: Sequence[str]) -> list[Path]:

@@ -83,7 +83,7 @@ def cause_text(planner: Planner, rule: str, cause: Cause) -> Iterator[str]:
     elif cause.kind == "inputs":
         said = [f"also {_several(cause.now)}"] if cause.now else []
         said += [f"no longer {_several(cause.was)}"] if cause.was else []
-        yield f"it is to read other files than before: {', '.join(said) or cause.name}"
+        yield f"it reads other files than before: {', '.join(said) or cause.name}"
     elif cause.kind == "failed":
         yield f"{cause.was:,} of its queries failed in all tries, and are asked again"
     else:

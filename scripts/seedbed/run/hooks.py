@@ -333,7 +333,7 @@ class Hooks:
         if internals.is_main(workflow) and made and self._closed:
             raise WorkflowError(
                 f"{self._closed[-1]} may only be read here, and {len(made)} files would be made: "
-                "`snakemake explain` says why. What needs none: quote, explain, advise, -n."
+                "`snakemake explain` says why. quote, explain, advise and -n need not write there."
             )
         try:
             self._check(jobs)

@@ -117,7 +117,7 @@ class Tenancy:
         spared = {name for name in (slurm, *(other.slurm for other in alive)) if name}
         if slurm is not None and await_jobs(self._root, self._progress, spared=spared):
             raise RuntimeError(
-                "jobs of an earlier run have ended while this one was planned: start it again"
+                "jobs of an earlier run ended while this run was planned: start it again"
             )
 
     def end(self) -> None:

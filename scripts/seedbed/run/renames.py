@@ -57,8 +57,8 @@ def refusal(results: Path, spends: bool) -> str:
     if spends:
         command = "snakemake adopt_confirmed, with the options of the spend"
     return (
-        f"an earlier version made {results}, with other names: {', '.join(pairs)}. To rename them, "
-        f"and keep all that was made and paid for: {command}"
+        f"an earlier version made {results}, with other folders: {', '.join(pairs)}. To rename "
+        f"these and keep all results: {command}"
     )
 
 
@@ -81,7 +81,7 @@ def rename_folders(results: Path, root: Path, progress: Callable[[str], None]) -
     for old in found:
         new = results / FOLDERS[old]
         if new.is_dir() and any(new.iterdir()):
-            raise RuntimeError(f"{results / old} is {new} now, and both are there: remove one")
+            raise RuntimeError(f"{results / old} is {new} now, and both exist: remove one")
     _refuse_living(results, root, progress)
     for name in _NOTES:
         _rewrite(results / name, results)

@@ -89,7 +89,7 @@ class _Plan:
         except OSError as error:
             # The results exist. Without their record, the next run makes them again, or keeps them
             # unchecked.
-            logger.error(f"What {job} was made from cannot be noted: {error}")
+            logger.error(f"The record of {job} cannot be written: {error}")
         found = await self.jobs.finish(job, update_checkpoint_dependencies)
         for one in jobs:
             await self._settle(one)
@@ -234,8 +234,8 @@ def _say_unrecorded(statuses: Mapping[Job, Status]) -> None:
     count = sum(1 for job in kept if job.output)
     if count:
         logger.info(
-            f"The results of {count} jobs have no record of what they were made from. They count "
-            "as finished as they are, and edits are not seen; `make adopt STUDY=...` notes them."
+            f"The results of {count} jobs have no record of how they were made. They count as "
+            "finished, and edits do not make them stale; `make adopt STUDY=...` records them."
         )
 
 

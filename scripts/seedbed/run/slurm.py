@@ -203,7 +203,7 @@ def await_jobs(
         except NoAnswerError as error:
             if not patient:
                 return 0
-            say(f"waiting for SLURM to answer, as jobs of an earlier run may be there: {error}")
+            say(f"waiting for SLURM to answer, because jobs of an earlier run may exist: {error}")
             time.sleep(POLL_SECONDS)
             continue
         if not jobs:
@@ -217,7 +217,7 @@ def await_jobs(
         if running:
             say(
                 f"waiting for SLURM jobs of a run that was killed: {' '.join(running)} "
-                "(`scancel` them to have them made again)"
+                "(to run them again instead, `scancel` them)"
             )
         time.sleep(POLL_SECONDS)
 
@@ -239,7 +239,7 @@ def check_status_command(settings: Any, progress: Callable[[str], None]) -> None
         if done.returncode == 0:
             return
         settings.status_command = "squeue"
-        progress("sacct does not answer: the states of jobs are read by squeue")
+        progress("sacct does not answer: squeue reads job states instead")
     least = 3 * settings.init_seconds_before_status_checks
     shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True)
     age = re.search(r"MinJobAge\s*=\s*(\d+)", shown.stdout)

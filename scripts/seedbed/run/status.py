@@ -188,7 +188,7 @@ def _when(run: RunStatus | None, state: str) -> str:
     if state == "running":
         left = f", {run.left}" if run.left else ""
         silent = now - run.noted
-        left += f"; it noted nothing for {duration(silent)}" if silent > SILENT_SECONDS else ""
+        left += f"; no sign of life for {duration(silent)}" if silent > SILENT_SECONDS else ""
         return f" for {duration(now - run.started)} on {run.host}{left}"
     if run.ended is None:
         return f" (the last run was killed; it was alive {duration(now - run.noted)} ago)"
@@ -264,12 +264,12 @@ def _name(job: JobNote) -> str:
 
 def _advice(state: str, run: RunStatus | None) -> str:
     if state in ("failed", "stopped") and run is not None and (run.running or run.queued):
-        return "Its SLURM jobs are there still: the next start of snakemake takes them over."
+        return "Its SLURM jobs still exist: the next start of snakemake takes them over."
     return {
-        "finished": "What an edit since then would make again: snakemake explain all",
-        "planned": "A run plans its jobs: for tens of thousands, that takes minutes.",
-        "running": "It goes on by itself. What it says is in .snakemake/log.",
-        "failed": "Start snakemake again when the cause is gone: what is made stays.",
-        "stopped": "Start snakemake again to go on: what is made stays.",
-        "not started": "Its costs: make quote. To start it: snakemake all",
+        "finished": "To see what edits have made stale: snakemake explain all",
+        "planned": "A run is planning its jobs: for tens of thousands, that takes minutes.",
+        "running": "The run's messages are in .snakemake/log.",
+        "failed": "Remove the cause, and start snakemake again: finished results are kept.",
+        "stopped": "To continue, start snakemake again: finished results are kept.",
+        "not started": "To estimate its cost: make quote. To start it: snakemake all",
     }[state]

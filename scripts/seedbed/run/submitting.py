@@ -185,8 +185,8 @@ class PatientExecutor(SlurmExecutor):
                 self._said = time.monotonic()
         if loud:
             self.logger.warning(
-                f"SLURM takes no job now: {_line(said)}. {waiting} wait to be sent again; no try "
-                "of theirs is lost."
+                f"SLURM takes no job now: {_line(said)}. {waiting} wait to be submitted again, "
+                "which does not count as an attempt."
             )
         delay = min(FIRST_DELAY * 2 ** (tries - 1), LAST_DELAY)
         timer = threading.Timer(delay, self._send_again, [job])
@@ -291,7 +291,7 @@ class PatientExecutor(SlurmExecutor):
         except (OSError, subprocess.TimeoutExpired) as error:
             self.logger.warning(f"jobs could not be cancelled: {error}")
         if self._leave_running:
-            self.logger.info("Jobs that run on the cluster go on, and count at the next start.")
+            self.logger.info("Running SLURM jobs continue, and the next start takes them over.")
             self.keep_folder()
         self.shutdown()
 
