@@ -231,7 +231,7 @@ Name = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
-# NumPy, which the libraries seed along with PyTorch, takes no larger one.
+# NumPy, which the libraries seed together with PyTorch, accepts no larger seed.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -244,7 +244,7 @@ Date = Annotated[str, AfterValidator(_date)]
 World = Annotated[str, AfterValidator(_world), WithJsonSchema({"enum": [*WORLDS]})]
 Kind = Literal["number", "choice", "sql", "exact", "json", "code", "judged"]
 Role = Literal["teacher", "student_a", "student_b"]
-"""What a model trained from scratch gets to see of its world."""
+"""The part of its world that a model trained from scratch sees."""
 ScorerFunction = Annotated[str, AfterValidator(_scorer_function)]
 TaskFile = Annotated[str, AfterValidator(_task_file)]
 AnswerPrompt = Annotated[str, AfterValidator(_answer_prompt)]
@@ -252,13 +252,13 @@ QuestionPrompt = Annotated[str, AfterValidator(_question_prompt)]
 
 
 LISTED = BeforeValidator(_as_tuple)
-"""Takes a list of YAML or JSON for a tuple."""
+"""Reads a list of YAML or JSON as a tuple."""
 NOT_EMPTY = Field(min_length=1)
 DISTINCT = AfterValidator(_distinct)
-"""Refuses what stands in a list twice."""
+"""Refuses duplicates in a list."""
 
 SeveralColumns = Annotated[tuple[Text, ...], LISTED, Field(min_length=2, max_length=26), DISTINCT]
-"""Columns of a data set that hold one choice each."""
+"""Columns of a data set with one choice each."""
 
 Names = Annotated[tuple[Name, ...], LISTED, NOT_EMPTY, DISTINCT]
 Counts = Annotated[tuple[Count, ...], LISTED, NOT_EMPTY, DISTINCT]

@@ -1,4 +1,4 @@
-"""Words that several rooms share: coordinates of a cell, what is counted, and reserved names."""
+"""Words that several packages share: coordinates of a cell, counts, and reserved names."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ COORDINATES: dict[str, type[str] | type[int]] = {
 """The coordinates of a cell by name, in the order of its key, with the type of each."""
 
 Coordinates = dict[str, str | int]
-"""Some of them, by name."""
+"""Some coordinates, by name."""
 
 WRITERS = ("teacher", "augmenter", "verification")
-"""What models are asked for whose answers a dataset is made of."""
+"""Purposes of the queries that a dataset costs."""
 
 SPENDING = tuple(
     f"{who}_{what}" for who in WRITERS for what in ("queries", "prompt_tokens", "completion_tokens")
 )
-"""What the models of a dataset were asked and wrote."""
+"""Queries and tokens of the models of a dataset."""
 
 DATASET_COUNTS = (*SPENDING, "empty_slots", "rows", "missing_rows", "unique_questions")
-"""Counts of a dataset's record that its evaluations carry along."""
+"""Counts of a dataset's record that its evaluations repeat."""
 
 TRAINING_COUNTS = ("training_rows", "training_tokens", "too_long_rows", "steps")
-"""Counts of a training's record that its evaluation carries along."""
+"""Counts of a training's record that its evaluation repeats."""
 
 FEW_STEPS = 20
-"""Optimiser steps below which LoRA may leave a student like its base model, as warnings say."""
+"""Optimiser steps below which a warning says that LoRA may leave a student like its base model."""
 
 MIXTURE = "mix_"
-"""How the method of a cell begins whose data several methods make, so that no method's name may."""
+"""Prefix of the `method` coordinate of mixtures; no method's name may begin with it."""
 
 ALL_BOUGHT = "all_bought"
-"""The mixture of all that a study buys for a seed set."""
+"""The mixture of all data that a study buys for a seed set."""
 
 NONE = "none"
 UNTRAINED = "untrained"
 RESERVED = (NONE, UNTRAINED)
-"""Words that stand in keys for "no such model" and "no method", so that no file may have them."""
+"""Words for "no such model" and "no method" in keys; no file may have these names."""
 
 OWN_PROMPTS = ("answer", "self_check")
-"""Prompts of a task that are no method's, so that no method may have their names."""
+"""Prompts of a task that belong to no method; no method may have these names."""
 
 Filter = Literal["none", "verified", "verified_matched"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 VERIFIED, MATCHED = FILTERS[1:]
-"""Filters that choose which answers of a stream become training rows: all of them; those that are
-found right; and those, from further along the stream as well, until they are as many as all."""
+"""Filters of the answers that become training rows: `none` keeps all, `verified` keeps those found
+right, and `verified_matched` adds right answers from further along the stream until there are as
+many rows as with `none`."""
 
 WORLDS = {"mini_math": "number", "mini_sql": "sql", "mini_qa": "choice"}
 """Generated worlds and their kinds."""

@@ -1,4 +1,4 @@
-"""What the files of a study must agree on."""
+"""Checks that the files of a study are consistent with each other."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _SECTIONS: dict[str, type[Section]] = {
     "models": ModelConfig,
     "contrasts": Contrast,
 }
-"""By kind of file that a study names, the class of its content."""
+"""By kind of file, the class of its content."""
 
 
 @dataclass
 class Agreement:
-    """The checks that need more than one file.
+    """Checks that need more than one file.
 
     Attributes:
         files: the folders of the configuration.
         study: the study's file.
-        problems: gets what is wrong.
-        engines: by model, what runs it here.
-        trainers: by model, how its training is run here.
-        used: the files that the study names, by kind and name; None for a wrong file.
-        labelled: by task, how many answers were graded by hand.
+        problems: list to which problems are added.
+        engines: by model, the engine that replaces that of its file.
+        trainers: by model, the trainer settings that replace those of its file.
+        used: the files that the study names, by kind and name; None for an invalid file.
+        labelled: by task, the number of answers that people graded.
     """
 
     files: Files
@@ -60,7 +60,7 @@ class Agreement:
     labelled: dict[str, int] = field(default_factory=dict)
 
     def run(self, name: str) -> Study:
-        """Check everything; the result is worth having only if no problem was found."""
+        """Check everything, and return the study; it is complete only if no problem was found."""
         for index, block in enumerate(self.study.config.blocks):
             self._find_named(index, block)
         for file in self.used["tasks"].values():
@@ -70,7 +70,7 @@ class Agreement:
         self._find_mixtures()
         if len(self.problems) > before:
             return Study(name, self.study.config, {}, {}, {})
-        # A checkpoint brings in the model that it is of, which then needs checking as well.
+        # A checkpoint adds its parent model, which must be checked as well.
         checked: set[str] = set()
         while left := [model for model in self.used["models"] if model not in checked]:
             for model in left:
@@ -108,12 +108,13 @@ class Agreement:
         self.problems.append((file or self.study).document.problem(text, *at))
 
     def _get(self, kind: str, name: str) -> Any:
-        """Return the content of a file that is used and right, else None."""
+        """Return the content of a file that is used and valid, else None."""
         file = self.used[kind].get(name)
         return None if file is None else file.config
 
     def _use(self, kind: str, name: str, *at: Part, file: File[Any] | None = None) -> None:
-        """Read the file of a name that stands at a path of `file` (by default, of the study)."""
+        """Read the file with the name that is at a path in `file` (by default, the study's
+        file)."""
         noun = kind.removesuffix("s")
         valid = self.files.names[kind]
         reserved = (*RESERVED, *OWN_PROMPTS) if kind == "methods" else RESERVED
@@ -133,7 +134,7 @@ class Agreement:
             self.used[kind][name] = self.files.read(path, model, self.problems)
 
     def _find_mixtures(self) -> None:
-        """Read the methods of mixtures, and check that each mixture is known, and mixes."""
+        """Read the methods of mixtures, and check that each mixture exists and has valid shares."""
         config = self.study.config
         if ALL_BOUGHT in config.mixtures:
             said = f"no mixture may have the name {ALL_BOUGHT!r}, which is that of all a study buys"
@@ -175,7 +176,7 @@ class Agreement:
             self._refuse("has no method that asks a teacher", *at)
 
     def _methods_of(self, block: Block) -> list[str]:
-        """Return the methods of a block, and those that its mixtures are made of."""
+        """Return the methods of a block and of its mixtures."""
         found = list(block.methods)
         for mixture in block.mixtures:
             shares = self.study.config.shares_of(mixture)
@@ -314,7 +315,7 @@ class Agreement:
         self._check_worlds(at, block)
 
     def _check_train_split(self, block: Block, pairs: int, *at: Part) -> None:
-        """Check that each task of a block has so many real question-answer pairs."""
+        """Check that each task of a block has this many real question-answer pairs."""
         for name in block.tasks:
             task = self._get("tasks", name)
             if task is not None and pairs > task.train_items:
@@ -337,7 +338,7 @@ class Agreement:
                     self._refuse(said, *at, "filters", place)
 
     def _check_prompts(self, at: At, block: Block) -> None:
-        """Check that each method of a block has its prompts for each of its tasks."""
+        """Check that each method of a block has prompts for each task of the block."""
         for name in self._methods_of(block):
             method = self._get("methods", name)
             for task_name in block.tasks:
@@ -359,7 +360,7 @@ class Agreement:
                     )
 
     def _check_worlds(self, at: At, block: Block) -> None:
-        """Check that models from scratch have a world for each task of a block."""
+        """Check that models trained from scratch have a world for each task of a block."""
         for task_name in block.tasks:
             file = self.used["tasks"].get(task_name)
             if file is None or isinstance(file.config.source, WorldSource):
@@ -371,7 +372,7 @@ class Agreement:
                 self._check_world(file.config.judge.judge, task_name, file, ("scorer", "judge"))
 
     def _check_world(self, name: str, task: str, file: File[Any], at: At) -> None:
-        """Check that a model has a world for a task that has none itself."""
+        """Check that a model has a world for a task that is not a generated world."""
         model = self._get("models", name)
         if model is not None and model.checkpoint is not None:
             model = self._get("models", model.checkpoint.of)
@@ -384,7 +385,8 @@ class Agreement:
         self._refuse(said, *at, file=file)
 
     def _use_tasks_of_worlds(self) -> None:
-        """Read the tasks that models are trained on for others: their prompts are practised."""
+        """Read the tasks of worlds that models are trained on for other tasks: they practise their
+        prompts."""
         if self.problems:
             return
         known = {
@@ -400,7 +402,7 @@ class Agreement:
                     self._use("tasks", world, "worlds", task, file=self.used["models"][name])
 
     def _check_engines(self) -> None:
-        """Check that each model is run by what can run it."""
+        """Check that each model has an engine that can run it."""
         places = {"engines": self.engines, "trainers": self.trainers}
         named = Document(
             RUN_CONFIG, {key: {name: {} for name in given} for key, given in places.items()}
@@ -448,7 +450,7 @@ class Agreement:
             self._check_room_to_think()
 
     def _check_trainer(self, name: str, file: File[ModelConfig], named: Document) -> None:
-        """Check that a model can be trained in the way that is asked for."""
+        """Check that a model can be trained with its trainer settings."""
         trainer = self.trainers.get(name, file.config.trainer)
         refused = {}
         if trainer.fsdp_size > 1 and (reason := self._undivided(name, file.config)):
@@ -466,7 +468,8 @@ class Agreement:
             self.problems.append(document.problem(said, *at, key))
 
     def _not_run(self, name: str, config: ModelConfig, engine: AnyEngine) -> tuple[str, str] | None:
-        """Return the key by which an engine cannot run a model, and why; None if it may."""
+        """Return the key of an engine that prevents running a model, and why; None if there is
+        none."""
         on_cpu = getattr(engine, "gpus", None) == 0
         form = getattr(engine, "quantization", None)
         in_vllm_on_cpu = on_cpu and engine.kind == "vllm"
@@ -487,7 +490,8 @@ class Agreement:
         return None if reason is None else ("kind", said)
 
     def _undivided(self, name: str, config: ModelConfig) -> str | None:
-        """Return why a model cannot be divided over GPUs for training; None if it can."""
+        """Return why a model's weights cannot be divided over GPUs for training; None if they
+        can."""
         engine = self.engines.get(name, config.engine)
         known = architecture_of(config, name)
         if getattr(engine, "quantization", None) is not None or (known and known.quantized):
@@ -499,7 +503,7 @@ class Agreement:
         return None
 
     def _check_room_to_think(self) -> None:
-        """Check that students that learn to think have room for it when they are evaluated."""
+        """Check that evaluations leave room for the thinking of students that learn to think."""
         named = {name for block in self.study.config.blocks for name in block.students}
         for name in sorted(named):
             file = self.used["models"].get(name)
@@ -511,7 +515,7 @@ class Agreement:
                 self._refuse(said, "engine", "thinking_tokens", file=file)
 
     def _check_contrast(self, name: str) -> None:
-        """Check that what a contrast names is there; the study need not have cells of it."""
+        """Check that the files a contrast names exist; the study need not have cells of them."""
         file = self.used["contrasts"].get(name)
         for kind, named, at in file.config.names() if file is not None else ():
             if named not in self.files.names[kind]:
@@ -533,7 +537,8 @@ class Agreement:
                 self._refuse(said, "published", index, "student")
 
     def _check_cells(self, study: str) -> None:
-        """Check that no two blocks give exactly the same cells, and that their files have names."""
+        """Check that no two blocks give exactly the same cells, and that their paths are not too
+        long."""
         if self.problems:
             return
         methods = {name: file.config for name, file in self.used["methods"].items() if file}
@@ -553,7 +558,7 @@ class Agreement:
                 self._refuse(said, *at)
 
     def _bought(self) -> Bought:
-        """Return what the study buys for its methods."""
+        """Return the queries of each stream that the study's methods need."""
         methods = {name: file.config for name, file in self.used["methods"].items() if file}
         return cells.bought(
             cell for block in self.study.config.blocks for cell in cells.block_cells(block, methods)

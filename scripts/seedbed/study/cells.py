@@ -1,4 +1,4 @@
-"""The grid: which cells a study has, and the seed sets, streams and datasets under them.
+"""The grid: a study's cells, and the seed sets, streams and datasets that they need.
 
 Every one of these has a key, `name=value/name=value/...`, which is also its path below a folder of
 the results. A key holds the coordinates alone: all else about a cell stands in the configuration.
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """A point in some of the study's coordinates."""
+    """A point with some of the study's coordinates."""
 
     @property
     def key(self) -> str:
-        """Identify the point; its path below the folder of what is made there."""
+        """The point's identifier, which is also its path below the folder of its kind of
+        artifact."""
         kind: Any = type(self)
         form, values = _form(kind)
         return form % values(self)
@@ -44,7 +45,7 @@ class _Point:
 
 @cache
 def _form(kind: Any) -> tuple[str, Callable[[_Point], tuple[Any, ...]]]:
-    """Return how the key of a kind of point is written, and what finds the values in it."""
+    """Return the format of the key of a kind of point, and a getter of its values."""
     names = [field.name for field in fields(kind)]
     return "/".join(f"{name}=%s" for name in names), attrgetter(*names)
 
@@ -60,7 +61,7 @@ class SeedSet(_Point):
 
 @dataclass(frozen=True, slots=True)
 class QuestionStream(_Point):
-    """The questions that an augmenter writes from a seed set, without end."""
+    """The unlimited sequence of questions that an augmenter writes from a seed set."""
 
     task: str
     method: str
@@ -76,7 +77,7 @@ class QuestionStream(_Point):
 
 @dataclass(frozen=True, slots=True)
 class Stream(_Point):
-    """The numbered teacher queries of one method on one seed set, without end."""
+    """The unlimited, numbered sequence of teacher queries of one method on one seed set."""
 
     task: str
     method: str
@@ -87,7 +88,7 @@ class Stream(_Point):
 
     @property
     def seed_set(self) -> SeedSet:
-        """The seed set that the stream stands on."""
+        """The seed set of the stream."""
         return SeedSet(self.task, self.seeds, self.replicate)
 
     @property
@@ -159,7 +160,7 @@ class Dataset(_Point):
 
 @dataclass(frozen=True, slots=True)
 class Cell(_Point):
-    """One evaluation: a student trained on a dataset, or as it is if `untrained`."""
+    """One evaluation of a student: trained on a dataset, or without training if `untrained`."""
 
     task: str
     method: str
@@ -173,7 +174,8 @@ class Cell(_Point):
 
     @property
     def untrained(self) -> bool:
-        """Whether this is the baseline: the student without an adapter, and so without data."""
+        """Whether this is the baseline: the student without an adapter, and therefore without
+        data."""
         return self.method == UNTRAINED
 
     @property
@@ -194,25 +196,26 @@ class Cell(_Point):
 
     @property
     def stream(self) -> Stream | None:
-        """The stream under the dataset; None for baselines."""
+        """The stream of the dataset; None for baselines."""
         dataset = self.dataset
         return None if dataset is None else dataset.stream
 
     @property
     def question_stream(self) -> QuestionStream | None:
-        """The questions in the dataset; None for baselines and for questions of the seeds."""
+        """The dataset's question stream; None for baselines and if it asks the seeds' own
+        questions."""
         dataset = self.dataset
         return None if dataset is None else dataset.question_stream
 
     @property
     def seed_set(self) -> SeedSet | None:
-        """The seed set under the dataset; None for the baseline."""
+        """The seed set of the dataset; None for the baseline."""
         dataset = self.dataset
         return None if dataset is None else dataset.seed_set
 
     @property
     def budget_ratio(self) -> float:
-        """Teacher queries for each seed, BR; 0 for the baseline."""
+        """Teacher queries per seed (BR); 0 for the baseline."""
         return self.budget / self.seeds if self.seeds else 0.0
 
 
@@ -223,11 +226,11 @@ def untrained_cell(task: str, student: str) -> Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything that a study makes, each thing once and in the order of its coordinates.
+    """Everything that a study makes, each item once, sorted by its coordinates.
 
-    The baselines are among the cells; they have no dataset, stream or seed set. The datasets that
-    a mixture is made of are among the datasets, and named by its key in `parts_by_key`. `judged`
-    are the tasks whose answers a judge grades.
+    `cells` includes the baselines, which have no dataset, stream or seed set. `datasets` includes
+    the parts of mixtures; `parts_by_key` maps a mixture's key to its parts. `judged` contains the
+    tasks whose answers a judge grades.
     """
 
     cells: tuple[Cell, ...]
@@ -254,14 +257,14 @@ class Grid:
         return self.largest_budget_by_key[stream.key]
 
     def largest_verified(self, stream: Stream) -> int:
-        """Return how many queries of a stream have their answers verified, 0 for none."""
+        """Return how many queries of a stream need verified answers."""
         return self.largest_verified_by_key.get(stream.key, 0)
 
 
 def queries(budget_ratio: float, seeds: int) -> Fraction:
-    """Return the budget that a budget ratio comes to.
+    """Return the budget of a budget ratio.
 
-    The ratio is taken as it is written: 17.6 times 1,000 seeds is 17,600 queries exactly.
+    The ratio is taken exactly as written: 17.6 times 1,000 seeds is 17,600 queries.
     """
     return Fraction(str(budget_ratio)) * seeds
 
@@ -270,7 +273,7 @@ def budgets(block: Block, seeds: int) -> list[int]:
     """Return a block's budgets in teacher queries, for a size of the seed set.
 
     Raises:
-        ValueError: if a budget ratio does not come to a whole number of queries.
+        ValueError: if a budget ratio does not give a whole number of queries.
     """
     if block.budgets is not None:
         return list(block.budgets)
@@ -320,7 +323,7 @@ def block_cells(block: Block, methods: Mapping[str, MethodConfig]) -> Iterator[C
 
 
 def bought(cells: Iterable[Cell]) -> Bought:
-    """Return how many queries of each stream some cells of methods need."""
+    """Return how many queries of each stream some cells need; mixtures do not count."""
     found: dict[tuple[str, str, int, int, str], dict[tuple[str, str], int]] = {}
     for cell in cells:
         if cell.budget and not is_mixture(cell.method):
@@ -332,7 +335,7 @@ def bought(cells: Iterable[Cell]) -> Bought:
 
 
 def _bought_with(found: Bought, place: Any, augmenter: str) -> dict[tuple[str, str], int]:
-    """Return what is bought at a place, with one augmenter."""
+    """Return the streams bought at a place with one augmenter."""
     streams = found.get(place, {})
     return {stream: budget for stream, budget in streams.items() if stream[1] in (augmenter, NONE)}
 
@@ -343,13 +346,13 @@ def mixed_cells(
     methods: Mapping[str, MethodConfig],
     found: Bought,
 ) -> Iterator[Cell]:
-    """Yield the cells of a block whose data several methods make, each once.
+    """Yield the cells of a block's mixtures, each once.
 
     Args:
         block: a block that has been checked.
-        shares: what the study's mixtures are made of.
+        shares: the shares of the study's mixtures.
         methods: the study's methods by name.
-        found: what the study buys for its methods.
+        found: the queries that the study buys for its methods.
     """
     for mixture, task, teacher, seeds, replicate, chosen in itertools.product(
         map(coordinate, block.mixtures),
@@ -377,7 +380,7 @@ def mixed_cells(
 
 
 def parts(study: Study, dataset: Dataset) -> tuple[Dataset, ...]:
-    """Return the datasets whose rows a dataset has: itself, if it is no mixture."""
+    """Return the datasets that a mixture combines; for any other dataset, the dataset itself."""
     if not dataset.mixed:
         return (dataset,)
     of = study.config.shares.get(dataset.method)
@@ -414,15 +417,15 @@ def _by_key(points: Iterable[PointT]) -> dict[str, PointT]:
 
 
 def grid(study: Study, cells: Iterable[Cell] = (), datasets: Iterable[Dataset] = ()) -> Grid:
-    """Return everything that a study makes: this is the one place where blocks become cells.
+    """Return everything that a study makes. Only this function turns blocks into cells.
 
-    Beside the cells of the blocks there is an untrained baseline for each student on each task
-    that it is trained for.
+    In addition to the cells of the blocks, the grid has an untrained baseline for each student on
+    each task that it is trained for.
 
     Args:
         study: the study.
-        cells: that it has beside those of its blocks.
-        datasets: likewise, without a student.
+        cells: cells in addition to those of the blocks.
+        datasets: datasets without a student, in addition to those of the cells.
     """
     reach = study.config.verification.reach
     found: dict[Cell, None] = {}
@@ -471,15 +474,15 @@ def grid(study: Study, cells: Iterable[Cell] = (), datasets: Iterable[Dataset] =
 
 
 KINDS = ("seed_set", "question_stream", "stream", "dataset", "cell", "judged_cell", "trained_cell")
-"""Kinds of keys: `judged_cell` is for cells whose answers a judge grades, `cell` for all others,
-and `trained_cell` for the cells that are no baseline, and so have an adapter."""
+"""Kinds of keys: `judged_cell` is for cells whose answers a judge grades, `cell` for all other
+cells, and `trained_cell` for cells with an adapter, i.e. all but baselines."""
 
 
 def wildcard_pattern(grid: Grid, kind: str) -> str:
     """Return a regular expression for the keys of one kind, without capturing groups.
 
-    It takes every key of the grid, and otherwise only keys that are made of the grid's own values
-    for each coordinate. So a wildcard with this constraint never splits a path in a wrong place.
+    It matches every key of the grid, and no key with a coordinate value that the grid does not
+    have. A wildcard with this constraint therefore never splits a path in the wrong place.
 
     Args:
         grid: the study's grid.
@@ -512,4 +515,5 @@ def wildcard_pattern(grid: Grid, kind: str) -> str:
 
 
 NOTHING = r"(?!)"
-"""A regular expression that nothing fits: a study without augmenters has no question stream."""
+"""A regular expression that matches nothing, e.g. for question streams of a study without
+augmenters."""

@@ -1,6 +1,7 @@
-"""What a checked study needs beside its files: data, keys, prices, and a question for advice.
+"""Checks of everything that a study needs besides its files: data, keys, prices, and a question for
+advice.
 
-It is looked for before any job starts, where it is needed.
+They run before any job starts, if the run needs it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def check_data(study: Study, data_dir: str | Path) -> None:
 
 
 def check_downloads(study: Study) -> None:
-    """Check that the hub has all that a study reads.
+    """Check that the hub has everything that a study reads.
 
     Raises:
         StudyError: naming each task with databases, which the hub does not have.
@@ -57,11 +58,11 @@ def check_downloads(study: Study) -> None:
 
 
 def check_keys(study: Study, models: Iterable[str]) -> None:
-    """Check that the keys for endpoints are there, before anything runs.
+    """Check that the API keys of endpoints are set.
 
     Args:
         study: the study.
-        models: those of it that will be asked.
+        models: models of the study that will be queried.
 
     Raises:
         StudyError: naming each environment variable that is not set.
@@ -87,11 +88,11 @@ def check_keys(study: Study, models: Iterable[str]) -> None:
 
 
 def check_prices(study: Study, models: Iterable[str]) -> None:
-    """Check that all prices are known that a cap in dollars needs.
+    """Check that all prices that a cap in dollars needs are known.
 
     Args:
         study: the study.
-        models: those of it that will be asked.
+        models: models of the study that will be queried.
 
     Raises:
         StudyError: naming each model behind an endpoint without a price.
@@ -115,7 +116,7 @@ def check_prices(study: Study, models: Iterable[str]) -> None:
 
 
 def check_publishing(run: RunConfig) -> None:
-    """Check that it is known where to publish, and that the hub would let us in.
+    """Check that a place to publish to is set, and that a token for the hub exists.
 
     Raises:
         StudyError: naming what is missing.
@@ -126,7 +127,7 @@ def check_publishing(run: RunConfig) -> None:
         said = "is missing: publish needs it, as in --config repo=OWNER/NAME"
         problems.append(document.problem(said, "repo"))
     if run.hub_folder is None:
-        # Not for every run: it takes long to import.
+        # Imported here because it takes long to import.
         from huggingface_hub import get_token
 
         if get_token() is None:
@@ -148,7 +149,7 @@ def _refuse_data(study: Study, said: list[str]) -> None:
 
 
 def _check_own_results(run: RunConfig, document: Document, problems: list[Problem]) -> None:
-    """Check a table of runs, and that it can answer the question."""
+    """Check that a table of runs is valid and can answer the question."""
     assert run.results is not None
     try:
         runs = read_own_results(run.results)
@@ -169,12 +170,12 @@ def _lines(error: Exception) -> list[Problem]:
 
 
 def check_question(run: RunConfig, study: Study, folder: Path | ConfigFolders) -> None:
-    """Check that advice is asked about something that the study has, or that transfer covers.
+    """Check that the study has results for the question of advice, or that transfer covers it.
 
     Args:
-        run: what `snakemake` runs.
+        run: the workflow's own configuration.
         study: the study.
-        folder: of the configuration, or several.
+        folder: folder of the configuration, or several.
 
     Raises:
         StudyError: naming what is missing or wrong.

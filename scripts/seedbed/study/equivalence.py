@@ -1,8 +1,8 @@
-"""Settings and inputs that differ, and make the same all the same.
+"""Recognises changed settings and inputs that lead to the same result.
 
-Data and models that come from elsewhere are the same wherever they come from: from the hub or from
-a folder, from a folder that was moved, or by the commit that was taken when none was named. What
-was made of them says so, and is looked at where settings or inputs differ.
+Data and models may come from the hub or from a folder, the folder may have moved, and a revision
+may be null or the commit that null resolved to: the result is the same. If settings or inputs
+differ, the functions here compare them with the records of the existing results.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from seedbed.tasks.record import TaskRecord
 Params = Mapping[str, Any]
 """Parameters of a job by name, as Snakemake holds them."""
 
-# Of a data set's description, what says nothing of its items; and what is checked, and not used.
+# Keys of `source` that do not influence the items: the licence, and digests that are only checked.
 _WORDS = ("license", "sha256")
-# Keys that earlier versions did not have: at their defaults, they say nothing.
+# Keys that earlier versions did not have: at their defaults, they change nothing.
 _ADDED = ("gold_form", "gold_words")
 
 
 def same_result(rule: str, params: Params, outputs: Mapping[str, Path]) -> bool:
-    """Return whether a job would make what is there, though its settings or inputs differ.
+    """Return whether a job would make its existing outputs again, although its settings or inputs
+    differ.
 
     Args:
         rule: name of the job's rule.
-        params: its parameters, as they are now.
-        outputs: its files by name, which are there.
+        params: its present parameters.
+        outputs: its existing output files by name.
     """
     same = _RULES.get(rule)
     if same is None:
@@ -43,7 +44,7 @@ def same_result(rule: str, params: Params, outputs: Mapping[str, Path]) -> bool:
 
 
 def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) -> JsonObject:
-    """Return what of a task's file its items depend on.
+    """Return the parts of a task's `source` that its items depend on.
 
     Args:
         source: the section `source`, as JSON would have it.
@@ -65,14 +66,14 @@ def items_source(source: Mapping[str, Any], prompt_columns: Sequence[str] = ()) 
             for one in found["excluded"]
         ]
     if "files" in found:
-        # They must have as many items as this says.
+        # For files, these numbers are only a check.
         for key in ("train_items", "test_items"):
             found.pop(key, None)
     return found
 
 
 def _same_task(params: Params, outputs: Mapping[str, Path]) -> bool:
-    # Not for every plan: a table library takes half a second to import.
+    # Imported here because a table library takes half a second to import.
     import polars as pl
 
     from seedbed.tasks.data_sets import database_file, items_of
@@ -86,7 +87,7 @@ def _same_task(params: Params, outputs: Mapping[str, Path]) -> bool:
     if "world" in source:
         return False
     if not data_dir:
-        # On the hub now. What was taken there has a commit.
+        # The task now comes from the hub, whose commit the record has.
         made, now = items_source(about.source), items_source(source)
         made["revision"] = about.revision or made["revision"]
         first = read_items(outputs["train"])[0] if "train" in outputs else None

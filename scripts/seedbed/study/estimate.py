@@ -1,7 +1,7 @@
-"""How many cells each figure of a study is drawn from, and the GPU hours that they would take.
+"""The work that cells take (queries, tokens and GPU hours), and the cells of each figure.
 
-The hours are an estimate from published speeds of serving and training large models, for text
-lengths that are assumed; measured seconds stand in a study's own results.
+Hours are estimated from published speeds of serving and training large models, and from assumed
+text lengths. Measured seconds are in a study's own results.
 """
 
 from __future__ import annotations
@@ -48,35 +48,35 @@ QUANTIZED_TRAINING = 2_413 / 3_083
 on one RTX 4090, in the same README. Taken for 8 bits too."""
 
 LARGE_PARAMETERS = 30.0
-"""Billions of parameters from which on the speed is that of a large model."""
+"""Billions of parameters from which the speed of a large model applies."""
 
-# What follows is assumed by this project: replace it by what a first run has counted.
+# The constants below are assumptions of this project, to be replaced by the counts of a first run.
 PROMPT_TOKENS = 200
-"""Of what a model is asked, its prompt included."""
+"""Tokens of a query, prompt included."""
 
 ANSWER_TOKENS = 150
-"""Of a teacher's answer, and of a student's in evaluation."""
+"""Tokens of an answer, of a teacher or of a student in evaluation."""
 
 QUESTION_TOKENS = 60
-"""Of a question that an augmenter writes."""
+"""Tokens of a question that an augmenter writes."""
 
 CHECK_TOKENS = 2
-"""Of the answer to a self-check."""
+"""Tokens of the answer to a self-check."""
 
 ATTEMPTS = 1.25
-"""Questions that an augmenter writes for each kept one."""
+"""Questions that an augmenter writes for each question that is kept."""
 
 ROW_TOKENS = 300
-"""Of a training row: prompt, question and answer."""
+"""Tokens of a training row: prompt, question and answer."""
 
 VERDICT_TOKENS = 120
-"""Of a judge's verdict, with its explanation."""
+"""Tokens of a judge's verdict, with its explanation."""
 
 JUDGE_TOKENS = PROMPT_TOKENS + 2 * ANSWER_TOKENS + 250
-"""Of what a judge is asked: a question, two answers, a rubric and the form of the verdict."""
+"""Tokens of a judge's prompt: a question, two answers, a rubric and the form of the verdict."""
 
 LABELS = "labels"
-"""In the place of a method: a judge grades the labels of a task once, for all its cells."""
+"""Replaces the method for labels: a judge grades a task's labels once for all its cells."""
 
 Stage = Literal["questions", "answers", "verification", "training", "evaluation", "judging"]
 
@@ -84,8 +84,8 @@ Stage = Literal["questions", "answers", "verification", "training", "evaluation"
 def cells_of_figure(found: Grid, name: str) -> list[Cell]:
     """Return the cells that a figure is drawn from.
 
-    For an ablation they are the cells that differ in its coordinate alone, and the untrained
-    students that they are held against; for other figures all cells.
+    An ablation shows the cells that differ only in its coordinate, and the untrained students that
+    they are compared with; other figures show all cells.
     """
     if name not in ABLATIONS:
         return list(found.cells)
@@ -96,14 +96,14 @@ def cells_of_figure(found: Grid, name: str) -> list[Cell]:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one model has to do in one place, with lengths that are assumed.
+    """The work of one model on one stream or cell, with assumed lengths.
 
     Attributes:
         stage: `questions`, `answers`, `verification`, `training`, `evaluation` or `judging`.
-        model: who does it.
+        model: the model that does it.
         task: the task.
         method: the method; of a cell's work, too.
-        key: of the stream or the cell that it is for.
+        key: key of the stream or cell.
         units: slots of questions, queries, rows that are trained on, or test items.
         queries: of the model, for each unit; 0 in training.
         prompt_tokens: read, for each unit.
@@ -122,7 +122,7 @@ class Work:
 
 
 def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
-    """Return all that is to be done for some cells, from nothing.
+    """Return all work that some cells take from the start.
 
     Streams and the verification of their answers are paid once, up to the largest budget of the
     cells; each cell is trained and evaluated.
@@ -177,7 +177,7 @@ def work(study: Study, cells: Iterable[Cell]) -> list[Work]:
 
 
 def training_rows(study: Study, cell: Cell) -> int:
-    """Return how many rows a cell's student is trained on at most, each as often as it comes."""
+    """Return the most rows that a cell's student is trained on, counted once per epoch."""
     training = study.training(cell.student)
     # A baseline of real data has no budget: its pairs are its seeds.
     rows = training.epochs * (cell.budget or cell.seeds)
@@ -186,7 +186,7 @@ def training_rows(study: Study, cell: Cell) -> int:
 
 
 def optimiser_steps(study: Study, cell: Cell) -> int:
-    """Return how many optimiser steps a cell's student is trained in at most."""
+    """Return the most optimiser steps in which a cell's student is trained."""
     training = study.training(cell.student)
     in_step = training.rows_in_step(ROW_TOKENS)
     steps = math.ceil((cell.budget or cell.seeds) / in_step) * training.epochs
@@ -254,10 +254,10 @@ def _queries(datasets: Iterable[Dataset], reach: float) -> dict[Stream | Questio
 
 
 def size(study: Study, model: str) -> Size | None:
-    """Return how large a model is that the workflow does not train; None if nothing tells.
+    """Return the size of a model that the workflow does not train; None if it is unknown.
 
-    What its file says comes first, then the headers of its weights, where it was fetched already,
-    then what the hub says of them, then its name there.
+    The sources are, in this order: `size` in the model's file, the headers of fetched weights, the
+    hub's information on the weights, and the model's name on the hub.
     """
     config = study.models[model]
     if config.size is not None:
@@ -272,7 +272,7 @@ def size(study: Study, model: str) -> Size | None:
 
 
 def shape_of(study: Study, model: str) -> Shape | None:
-    """Return the shape of a model whose folder is there; None for others."""
+    """Return the shape of a model whose folder exists; None for others."""
     return Shape.of_folder(study.models[model].folder(model))
 
 
@@ -283,7 +283,7 @@ def parameters(study: Study, model: str) -> float | None:
 
 
 def _speed(study: Study, model: str) -> float | None:
-    """Return a model's output tokens in a second, by its size."""
+    """Return a model's output tokens per second, by its size."""
     billions = parameters(study, model)
     if billions is None:
         return None

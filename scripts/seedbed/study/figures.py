@@ -1,4 +1,4 @@
-"""Which figures a study can fill, and what to say of the cells that it does not have yet."""
+"""The figures that a study has cells for, and the message on missing cells."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ABLATIONS = {
     "students": "student",
     "teachers": "teacher",
 }
-"""Figures of what changes with one coordinate alone."""
+"""By figure of an ablation, the only coordinate that varies in it."""
 
 _SHOWN = 5
-"""Kinds of missing cells that are named."""
+"""Most kinds of missing cells that the message names."""
 
 
 def figures(grid: Grid) -> list[str]:
-    """Return the names of the figures that a study has cells for, the most telling first.
+    """Return the names of the figures that a study has cells for, the most informative first.
 
     Each is made by the rule `plot_NAME`.
     """
@@ -59,7 +59,7 @@ def _has_triangle(grid: Grid) -> bool:
 
 
 def varied(grid: Grid, coordinate: str) -> list[Cell]:
-    """Return the cells that another one differs from in one coordinate alone; no baselines."""
+    """Return the cells from which another cell differs only in one coordinate; no baselines."""
 
     def others(cell: Cell) -> tuple[str | int, ...]:
         return tuple(value for name, value in cell.coordinates.items() if name != coordinate)

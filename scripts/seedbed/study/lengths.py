@@ -1,4 +1,4 @@
-"""Names that are too long: for a part of a path, for a whole one, or for the logs of SLURM."""
+"""Checks for names that are too long for a file name, a path, or SLURM's logs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from seedbed.study.config import Block
 
 NAME_BYTES = 255
-"""Of a part of a path, on most file systems."""
+"""Longest file name on most file systems, in bytes."""
 
 PATH_BYTES = 4095
-"""Of a whole path, on Linux."""
+"""Longest path on Linux, in bytes."""
 
 _ADDED = len(".0123456789ab.") + len(".replaced")
-"""What stands around the name of an artifact while it is written."""
+"""Length of the prefix and suffix of an artifact's name while it is written."""
 
-# What stands in a path beside the study's name and a cell's key, at most.
+# Most characters of a path in addition to the study's name and a cell's key.
 _AROUND_KEY = _ADDED + len("results//logs/failed/evaluate_student/adapter_model.safetensors")
 _COORDINATES = {f"{name}s": name for name in ("task", "method", *MODELS)}
 
@@ -34,7 +34,7 @@ _COORDINATES = {f"{name}s": name for name in ("task", "method", *MODELS)}
 def too_long(
     study: str, index: int, block: Block, cells: Iterable[Cell], folder: Path
 ) -> Iterator[tuple[str, tuple[Part, ...]]]:
-    """Yield what is wrong with the lengths of a block's names, and where it stands.
+    """Yield problems with the lengths of a block's names, and their places.
 
     Args:
         study: name of the study.
@@ -76,7 +76,7 @@ def too_long(
         yield said, ("blocks", index, key, place)
         return
     path = _AROUND_KEY + len(study) + len(longest)
-    # Snakemake keeps a note of each file, whose name is the file's path in base 64, in pieces.
+    # Snakemake keeps a marker of each file, named after the file's path in base 64, in pieces.
     note = len(f"{INCOMPLETE}/") + math.ceil(path * 4 / 3 * (1 + 2 / (NAME_BYTES - 2)))
     whole = len(os.fsencode(folder)) + 1 + max(path, note)
     if whole > PATH_BYTES:
@@ -88,7 +88,7 @@ def too_long(
 
 
 def _name_bytes(folder: Path) -> int:
-    """Return how long a name the file system takes: fewer bytes where it encrypts them."""
+    """Return the longest name of the file system; encrypted file systems allow fewer bytes."""
     with suppress(OSError, ValueError):
         return min(NAME_BYTES, os.pathconf(folder, "PC_NAME_MAX"))
     return NAME_BYTES

@@ -1,8 +1,8 @@
-"""From the YAML files of a study to checked objects, or to one message that says all that is wrong.
+"""Reads the YAML files of a study into checked objects, or raises one error with all problems.
 
-This runs before any rule exists: what can be known to fail is refused here, not by a job. Each file
-is read by `seedbed.study.reading`. `seedbed.study.agreement` checks what several must agree on, and
-`seedbed.study.checks` what must be there beside them.
+This runs before any rule exists, so that predictable failures are reported here and not by a job.
+`seedbed.study.reading` reads each file, `seedbed.study.agreement` checks that files are consistent
+with each other, and `seedbed.study.checks` checks data, keys and prices.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ def load_study(
     task: str | None = None,
     gpu_gb: float = GPU_GB,
 ) -> Study:
-    """Read a study and all that it uses, and check it.
+    """Read a study and all files that it uses, and check them.
 
     Args:
         name: stem of the study's file in `studies/`.
         config_dir: folder with `studies/`, `tasks/`, `methods/` and `models/`, or several.
-        overrides: values that take the place of those in the study's file; sections are merged
-            key by key, lists are replaced.
-        engines: by model, what runs it here, where that is not what its file says.
-        trainers: by model, how its training is run here, likewise.
-        task: that a study with `spend` buys data for; it has no cells before `seedbed.study.spend`
-            gives it some.
-        gpu_gb: gigabytes of memory of a GPU here.
+        overrides: values that replace those of the study's file; sections are merged key by key,
+            lists are replaced.
+        engines: by model, the engine that replaces that of its file.
+        trainers: by model, the trainer settings that replace those of its file.
+        task: the task that a study with `spend` buys data for; such a study gets its cells from
+            `seedbed.study.spend`.
+        gpu_gb: memory of one GPU, in gigabytes.
 
     Raises:
-        StudyError: naming file, key, value and what would be right, for everything that is wrong.
+        StudyError: naming file, key, value and remedy of each problem.
     """
     files = Files(ConfigFolders.of(config_dir))
     heading = f"study {name!r} cannot run"
@@ -76,12 +76,12 @@ def load_study(
 
 
 def check_run_config(mapping: Mapping[str, object]) -> RunConfig:
-    """Check the workflow's own configuration: which study, and where the real data lies.
+    """Check the workflow's own configuration.
 
     Raises:
-        StudyError: if a key is unknown or a value wrong, or the data folder is not there.
+        StudyError: if a key is unknown, a value is invalid, or the data folder does not exist.
     """
-    # On the command line, Snakemake takes only `True` for a truth, and `true` for text.
+    # On the command line, Snakemake reads `True` as a boolean, but `true` as text.
     told = dict(mapping)
     for key in ("partial", "wait"):
         said = {"true": True, "false": False}.get(str(mapping.get(key)).lower())
@@ -107,7 +107,7 @@ def check_run_config(mapping: Mapping[str, object]) -> RunConfig:
 
 
 def _read_numbers(given: Any, section: type[Section]) -> Any:
-    """Return a section with its numbers and truths as such, which Snakemake leaves as texts."""
+    """Return a section with numbers and booleans converted, which Snakemake leaves as text."""
     if not isinstance(given, dict):
         return given
     fields = section.model_fields.items()
@@ -122,7 +122,7 @@ def _read_numbers(given: Any, section: type[Section]) -> Any:
 
 
 def _read_values(value: Any) -> Any:
-    """Return a value with the numbers and truths in it as such."""
+    """Return a value with the numbers and booleans in it converted from text."""
     if isinstance(value, dict):
         return {key: _read_values(inner) for key, inner in value.items()}
     if isinstance(value, list):
