@@ -497,7 +497,7 @@ def _first(text: str, options: list[str], digit_labels: bool) -> set[int | None]
     if not marked or _WRONG.match(behind):
         return set()
     if len({match[1] for match in _LISTING.finditer(text)}) > 1:
-        # The text only lists every choice.
+        # The text discusses several choices in turn.
         return set()
     return _statement(text, options, digit_labels, alone=False)
 

@@ -102,7 +102,7 @@ _CUE = re.compile(
     r"|^[ \t#>]{0,8}(?:(?:the|my)[ \t])?(?:final[ \t])?answer[ \t]{0,8}$",
     re.IGNORECASE | re.MULTILINE,
 )
-# "Result: 18", and further lines such as "time: 3 s"
+# "Result: 18", perhaps followed by notes such as "time: 3 s"
 _RESULT = re.compile(
     r"(?:^|(?<=[{,;|]))[ \t#>|*_\-\"']{0,8}(?:final |overall |end )?"
     r"(?:result|output|solution|conclusion|value|total|sum)[*_\"' \t]{0,4}[:=|][*_\"' \t|]{0,4}",

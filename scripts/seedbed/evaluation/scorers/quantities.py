@@ -181,7 +181,7 @@ def _power(base: Fraction, exponent: str) -> Fraction | None:
 
 
 def _exponents(text: str) -> Iterator[Quantity]:
-    """Yield the exponents of units, variables and sums in brackets."""
+    """Yield the powers of units, variables and sums in brackets, which have no value."""
     for match in _EXPONENT.finditer(text):
         opening = text.rfind("(", 0, match.start()) if match["of"] == ")" else -1
         sums = opening >= 0 and any(map(str.isdigit, text[opening : match.start()]))
