@@ -129,18 +129,18 @@ def _odd(config: TaskConfig, made: Made) -> list[str]:
             first = places[split].setdefault(key, item.item_id)
             if first != item.item_id:
                 again.append(f"{item.item_id} is {first}")
-        said += _some(f"questions stand in {split} more than once", again)
+        said += _some(f"questions are in {split} more than once", again)
     both = [
         f"{other} is {places['train'][key]}"
         for key, other in places["test"].items()
         if key in places["train"]
     ]
-    said += _some("questions of test stand in train: rows that ask them are dropped", both)
+    said += _some("questions of test are also in train: rows that ask them are dropped", both)
     train, test = made.splits["train"], made.splits["test"]
     if gold_values(train) <= len(train) // 4:
         known = {gold for item in train for gold in (item.gold, *item.golds)}
         said += _some(
-            "answers of test are none in train",
+            "answers of test are not in train",
             [f"{item.item_id}: {item.gold}" for item in test if item.gold not in known],
         )
     limit = config.max_tokens.answer

@@ -105,10 +105,10 @@ def check_architecture(folder: Path) -> None:
     kinds = found if isinstance(found, tuple) else (found,)
     if not any("past_key_values" in signature(kind.forward).parameters for kind in kinds):
         raise ValueError(
-            f"a model of the kind {config.model_type!r} cannot be a student: it has states of its "
-            "own kind in place of a key-value cache, which the engine of Transformers cannot "
-            "continue from, and vLLM takes no adapters for it. Take a model with attention, a "
-            "hybrid one such as Falcon H1 or Granite 4, or have it as teacher or augmenter alone, "
+            f"a model of the kind {config.model_type!r} cannot be a student: instead of a "
+            "key-value cache, it has states from which the engine of Transformers cannot "
+            "continue, and vLLM supports no adapters for it. Take a model with attention, or a "
+            "hybrid model such as Falcon H1 or Granite 4. Or use it only as teacher or augmenter, "
             "run by vLLM or an endpoint"
         )
 
@@ -252,7 +252,7 @@ def job(args: Options) -> None:
         try:
             get_model(source.hub, source.revision, path, args.folder, chats)
         except ValueError as error:
-            sys.exit(f"{source.name} cannot take its part in the study: {error}")
+            sys.exit(f"{source.name} is unsuitable for its role in the study: {error}")
     report(f"{source.name} is in {args.folder}")
 
 

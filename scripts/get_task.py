@@ -133,7 +133,7 @@ def job(args: Options) -> None:
         args.prompt_columns or (),
     )
     free = args.scoring is None or args.scoring.kind != JUDGED
-    said = "" if free else "; reference answers are not scored, as a judge would be paid for it"
+    said = "" if free else "; reference answers are not scored, because a judge costs money"
     report(f"{counts.train_items} train and {counts.test_items} test items{said}")
 
 

@@ -134,7 +134,7 @@ def job(args: Options) -> None:
             if own.stepped and own.trainer.fsdp_size == 1:
                 share(own, counts)
         except StoppedError:
-            report("stopped by SIGTERM: the training is saved, and goes on when started again")
+            report("stopped by SIGTERM: the training is saved, and resumes when started again")
             sys.exit(STOPPED)
         own.run(ahead=False)
     left = counts.too_long_rows

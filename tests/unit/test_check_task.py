@@ -74,8 +74,8 @@ def test_odd_rows_are_noted(folders):
     rows = [{"question": "How many?", "gold": 3}, {"question": "how many", "gold": 4}]
     text, right = check_task("mine", folders([*rows, "5"], [rows[0]]))
     assert right
-    assert "1 questions stand in train more than once (train-00001 is train-00000)" in text
-    assert "1 questions of test stand in train" in text
+    assert "1 questions are in train more than once (train-00001 is train-00000)" in text
+    assert "1 questions of test are also in train" in text
 
 
 def test_prompts_may_name_any_column_and_it_is_filled_in(folders):

@@ -248,7 +248,7 @@ class Manifest:
             path = next(iter(record.outputs))
             store = self._store(path)
             if store is None:
-                raise ValueError(f"{path} lies in none of {', '.join(self._stores)}")
+                raise ValueError(f"{path} is in none of {', '.join(self._stores)}")
             by_store.setdefault(os.fspath(store.root), []).append(record)
         for root, found in by_store.items():
             self._stores[root].add(found, shared)
