@@ -181,7 +181,7 @@ def test_money_for_a_task_without_results_is_by_what_the_others_cost(tasks):
     for entry in advice.outlook:
         assert entry.costs["usd"] == pytest.approx(1.0, rel=2e-3)
     assert by_method[NQ].augmenter_queries == pytest.approx(1.5 * by_method[NQ].budget)
-    with pytest.raises(ValueError, match=f"usd: what {AA} costs is not known: price of mini_tea"):
+    with pytest.raises(ValueError, match=f"usd: the cost of {AA} is not known: price of mini_tea"):
         transferred_advice(tasks, 32, usd=1.0)
     with pytest.raises(ValueError, match="does not pay for a query"):
         transferred_advice(tasks, 32, usd=1e-5, prices=PRICES)

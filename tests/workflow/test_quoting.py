@@ -46,7 +46,7 @@ def test_advice_is_printed_and_makes_nothing_stale(finished):
     done = finished.snakemake("advise", task="mini_math", seeds="16", usd="5")
     assert done.returncode != 0
     log = (finished.folder / "results/micro/logs/advise.log").read_text()
-    assert "usd: what answer_augmentation costs is not known: price of micro_teacher" in log
+    assert "usd: the cost of answer_augmentation is not known: price of micro_teacher" in log
     assert finished.plan() == {}
 
 
@@ -58,7 +58,7 @@ def test_without_any_result_the_priors_answer_and_nothing_runs(fresh, asked):
     done = fresh.snakemake("advise", seeds="40", queries="200", **asked)
     assert done.returncode == 0, done.stdout
     assert "this is advice from priors alone" in " ".join(done.stdout.split())
-    assert "No student was trained, so published results at 5 queries a seed" in done.stdout
+    assert "No student was trained, so published results at 5 queries per seed" in done.stdout
     assert not (fresh.folder / "resources").exists()
     measures = "`snakemake evaluations --config study=micro` measures them"
     assert (measures in " ".join(done.stdout.split())) == (asked["task"] == "mini_math")

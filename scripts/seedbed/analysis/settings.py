@@ -1,4 +1,4 @@
-"""How results are compared and curves are fitted, and how figures name what they show."""
+"""Settings for comparing results and fitting curves, and the names that figures use."""
 
 from __future__ import annotations
 

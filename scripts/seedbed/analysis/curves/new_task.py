@@ -100,24 +100,24 @@ class NewTask:
 class Between:
     """How a new task may differ from k others: draws of the difference, joint for all questions.
 
-    The covariance of the tasks' centres is the sum of the covariance between tasks and that within
-    tasks, which their draws show. It is estimated from k tasks only, so each draw multiplies it by
-    (k - 1) / chi^2 with k - 1 degrees of freedom. The covariance within tasks is subtracted, and
-    negative parts of the result are set to zero (Amemiya 1985, The American Statistician 39): the
-    rest is the covariance between tasks. A new task deviates from the tasks' mean with this
+    The covariance of the tasks' centres is the sum of the covariance between tasks and the one
+    within tasks, known from their draws. It is estimated from k tasks only, so each draw multiplies
+    it by (k - 1) / chi^2 with k - 1 degrees of freedom. The covariance within tasks is subtracted,
+    and negative parts of the result are set to zero (Amemiya 1985, The American Statistician 39):
+    the rest is the covariance between tasks. A new task deviates from the tasks' mean with this
     covariance, and the mean itself is uncertain by a k-th of both covariances (a generalized
     pivotal quantity, as Weerahandi 1993, JASA 88, has them for one variance).
 
     The deviation is a weighted sum of the tasks' own deviations from their mean. The weights do not
-    depend on the question: those that are computed at some places hold at all.
+    depend on the question: weights that are computed at some places are valid at all places.
 
     In simulations, 95% intervals at these places cover 94 to 96% for two to eight tasks whose
     spread is at least twice the standard error within a task. Coverage is higher for tasks that
-    hardly differ, as few tasks cannot show that they are alike.
+    hardly differ, because a few tasks cannot show that all tasks are similar.
 
     Attributes:
-        weights: of the tasks' deviations in each draw, shape (k, samples).
-        orders: permutations of each task's draws, as the uncertainty within tasks is independent.
+        weights: weights of the tasks' deviations in each draw, shape (k, samples).
+        orders: permutation of each task's draws: the uncertainties within tasks are independent.
     """
 
     weights: np.ndarray

@@ -1,1 +1,1 @@
-"""What to buy: costs, crossovers, advice, contrasts."""
+"""Decisions from fitted curves: costs, crossovers, advice, purchases, contrasts."""

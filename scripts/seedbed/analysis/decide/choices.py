@@ -248,7 +248,7 @@ def _affordable(
         line = spending.lines["usd"][method]
         if line is None:
             missing = "; ".join(spending.unknown[method])
-            others[method] = f"what {method} costs is not known: {missing}"
+            others[method] = f"the cost of {method} is not known: {missing}"
         elif (queries := int(line.budget(usd))) < 1:
             others[method] = f"{usd:g} does not pay for a query of {method}"
         else:

@@ -156,7 +156,7 @@ def _payable(
     for name in methods:
         if name not in prices.usd:
             why = prices.unknown.get(name, "its price")
-            others[name] = f"what {name} costs is not known: {why}"
+            others[name] = f"the cost of {name} is not known: {why}"
         elif prices.usd[name] > usd:
             others[name] = f"{usd:g} does not pay for a query of {name}"
     if len(others) == len(methods):

@@ -212,7 +212,7 @@ def decide(
     outcomes: Outcomes | None,
     left_out: Mapping[str, str] | None = None,
 ) -> Decision:
-    """Return what to buy next.
+    """Return the next decision: what to buy, and the budget and scores behind it.
 
     Args:
         request: the request.
@@ -273,7 +273,7 @@ def decide(
         budget = sum(purchase.queries.values()) + sum(lost.values())
     if request.usd is not None and any(not bought.get(name) for name in purchase.queries):
         # The estimated price may be far too high: the next decision divides the remaining dollars.
-        reason = f"{purchase.reason} Their price is an estimate yet, so more may follow."
+        reason = f"{purchase.reason} Their price is still an estimate, so more may follow."
         purchase = Purchase(kind="prices", queries=purchase.queries, reason=reason)
     return decided(budget, purchase)
 

@@ -111,7 +111,7 @@ class SpendState:
 
 
 class Purchase(Part):
-    """What to buy next, and why.
+    """The next purchase, with its reason.
 
     Attributes:
         kind: "prices" for a few queries that measure prices, "pilot" for another round, "final" for
@@ -137,7 +137,7 @@ class Purchase(Part):
 
 
 def next_purchase(state: SpendState) -> Purchase:
-    """Return what to buy next.
+    """Return the next purchase.
 
     Raises:
         ValueError: if more queries were bought than the budget has.
@@ -247,7 +247,7 @@ def prior_reason(methods: Collection[str], ratio: float, regret: float) -> str:
         return f"{next(iter(methods))} is the only method, so it gets the whole budget."
     return (
         f"No student was trained, so published results at {ratio:.3g} "
-        "queries a seed divide the budget; as tasks differ, that is expected to lose "
+        "queries per seed divide the budget; tasks differ, so this is expected to lose "
         f"{100 * regret:.1f} points to the best division."
     )
 
@@ -290,5 +290,5 @@ def _next_round(state: SpendState, kept: list[str], number: int, outlook: Outloo
         queries=dict(state.bought) | dict.fromkeys(kept, each),
         chances=outlook.chances,
         expected_regret=outlook.regret,
-        reason=f"The choice is not sure, so round {number} has {each:,} queries a method{said}.",
+        reason=f"The choice is uncertain, so round {number} has {each:,} queries per method{said}.",
     )

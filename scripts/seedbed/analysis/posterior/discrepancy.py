@@ -159,7 +159,7 @@ class Functions:
 def _summed(
     features: np.ndarray, weights: np.ndarray, places: Places, common: float, own: float
 ) -> np.ndarray:
-    """Return the sum of what all methods and each method have, shape (samples, n)."""
+    """Return the sum of the common part and the methods' own parts, shape (samples, n)."""
     found = np.sqrt(common) * places.trained * (weights[0] @ features.T)
     for share, weight in zip(places.shares.T, weights[1:], strict=True):
         if share.any():

@@ -73,7 +73,7 @@ class Mean:
         add("kappa", np.log(3000.0), 2.0)  # logarithm of effective examples
         add("gamma", -0.3, 0.45)  # logarithm
         add("bend", -1.7, 1.2)  # logit of b / 3
-        add("tau", np.log(12.0), 1.0)  # logarithm of queries a seed, with 100 seeds
+        add("tau", np.log(12.0), 1.0)  # logarithm of queries per seed, with 100 seeds
         add("delta", 0.12, 0.15)  # tau falls as seeds^-delta
         add("decay", -1.3, 1.0)  # logit of s / 1.5
         add("overlap", 0.0, 1.5)  # logit of w
