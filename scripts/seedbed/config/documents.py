@@ -105,8 +105,7 @@ _SCALARS = (
 
 
 class _Resolver(BaseResolver):
-    """Determines the type of plain scalars by `_SCALARS` alone: ruamel's own also knows dates and
-    0x10."""
+    """Types plain scalars by `_SCALARS` alone: ruamel's own resolver also knows dates and 0x10."""
 
     processing_version = (1, 2)
 
@@ -165,8 +164,8 @@ def read_document(path: Path) -> Document:
 
 
 def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
-    """Yield a node's parts: the node of the key (None in a list), the key or index, and the
-    value."""
+    """Yield the key's node (None in a list), key or index, and value node of each part of a
+    node."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             yield key, str(key.value), value
@@ -176,8 +175,7 @@ def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
 
 
 def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterator[Problem]:
-    """Yield problems of duplicate keys, keys that are not text, and nodes that contain
-    themselves."""
+    """Yield duplicate keys, keys that are not text, and nodes that contain themselves."""
     if any(node is other for other in above):
         yield Problem(f"{name}:{node.start_mark.line + 1}", at, "holds itself")
         return
@@ -197,7 +195,7 @@ def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterato
 
 
 def _lines(node: Node, at: At) -> Iterator[tuple[At, int]]:
-    """Yield each path below a node with its line; merged keys come first, so that own keys replace
+    """Yield each path below a node with its line; merged keys come first, and own keys replace
     them."""
     parts = list(_children(node))
     for key, _, value in parts:

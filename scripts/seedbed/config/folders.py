@@ -48,8 +48,8 @@ class ConfigFolders:
         return [found[name] for name in sorted(found)]
 
     def name(self, path: str) -> str:
-        """Return a name of a file that does not depend on the location of these folders:
-        `config/...`."""
+        """Return `config/...` for a file in any of these folders, wherever they are; else the
+        path."""
         for folder in self.folders[1:]:
             if path.startswith(f"{folder}/"):
                 return f"config{path[len(str(folder)) :]}"

@@ -90,8 +90,7 @@ def schema(model: type[Section]) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """Return a schema without parts that editors do not use, and with parts that Pydantic leaves
-    out."""
+    """Return a schema without the parts that editors do not use, with those that Pydantic omits."""
     if isinstance(node, list):
         return [_plain(one) for one in node]
     if not isinstance(node, dict):

@@ -239,8 +239,7 @@ def _answers(shards: Sequence[Path], stop: int) -> Iterator[pl.DataFrame]:
 
 
 def _with(frame: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """Return rows, in order of queries, with the column of another table; null where it has no
-    row."""
+    """Return rows, in order of queries, joined with the column of another table, or null."""
     if frame.height:
         said = said.filter(pl.col("query").is_between(frame["query"][0], frame["query"][-1]))
     return frame.join(said, on="query", how="left", maintain_order="left")
@@ -348,8 +347,7 @@ class Questions:
 
 
 def _reason(overlapping: pl.Series) -> pl.Expr:
-    """Return the expression for the reason why a row is left out, apart from the filter; "" for
-    none."""
+    """Return the expression for why a row is left out, apart from the filter; "" for none."""
     return (
         pl.when(pl.col("answer").is_null())
         .then(pl.lit("empty_slot"))

@@ -35,8 +35,7 @@ def words(text: str) -> list[str]:
 
 
 def grams(text: str, length: int) -> set[tuple[str, ...]]:
-    """Return the runs of `length` words in a text; a single run of all its words if it has
-    fewer."""
+    """Return the runs of `length` words in a text; a shorter text is one run."""
     found = words(text)
     if len(found) <= length:
         return {tuple(found)} if found else set()

@@ -254,8 +254,7 @@ def spread_seconds(rows: pl.DataFrame, who: str) -> pl.DataFrame:
 
 
 def _with_seconds_of(path: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows with the seconds that a file records for the first of them, if its rows are
-    equal.
+    """Return rows with the seconds that a file records for them, if its rows are equal.
 
     A file of an earlier version does not record what determines its rows, so they are made again
     from the response cache. They differ only in their seconds, and the file's seconds are kept.
@@ -302,8 +301,7 @@ def _made_before(made: Iterable[dict[str, Any]], end: int) -> tuple[dict[str, ob
 
 
 def _made(path: Path, digest: str) -> tuple[dict[str, object], ...]:
-    """Return how a file's rows were made, from the record next to it; empty if that is of other
-    rows."""
+    """Return how a file's rows were made, from the record of these rows next to it, if any."""
     try:
         found = json.loads(path.with_name(PROVENANCE).read_text(encoding="utf-8"))
         made = tuple(

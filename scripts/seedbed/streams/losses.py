@@ -128,8 +128,7 @@ def no_rows(counts: DatasetCounts) -> str:
 
 
 def repeats(answers: pl.DataFrame) -> tuple[int, int]:
-    """Return how many answers are to a question answered before, and how many repeat an earlier
-    one.
+    """Return how many answers are further ones to a question, and how many of them are repeats.
 
     Short answers do not count, because they are often equal by chance.
 

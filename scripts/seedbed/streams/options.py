@@ -34,8 +34,7 @@ class Asking:
         return EngineStart(self.model, self.engine, self.threads, progress, lora_rank, batches)
 
     def response_cache(self, folder: Path | None = None, tolerant: bool = False) -> ResponseCache:
-        """Return the response cache of the model in a folder, by default in `cache`; `tolerant` as
-        there."""
+        """Return the model's response cache in a folder, by default `cache`."""
         return open_cache(folder or self.cache, self.model, self.engine, tolerant)
 
 

@@ -231,7 +231,6 @@ def _folded(text: str) -> str:
 
 
 def read_self_check(text: str) -> bool | None:
-    """Return the verdict of a self-check: True if the first word is `yes`, False if `no`, else
-    None."""
+    """Return whether a self-check begins with `yes` (True) or `no` (False), else None."""
     first = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
     return None if first is None else first[1].lower() == "yes"

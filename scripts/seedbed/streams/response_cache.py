@@ -1,5 +1,4 @@
-"""The response cache: writes completions to disk as they arrive, so that none is asked for
-twice."""
+"""The response cache keeps completions on disk as they arrive, and none is requested twice."""
 
 from __future__ import annotations
 
@@ -270,8 +269,7 @@ class _Writer:
         return self
 
     def write(self, digest: str, completion: Completion) -> int:
-        """Write a completion to the operating system, so that it survives if this process is
-        killed.
+        """Write a completion so that it survives if this process is killed.
 
         Returns:
             The offset of its line.

@@ -113,8 +113,7 @@ class Agreement:
         return None if file is None else file.config
 
     def _use(self, kind: str, name: str, *at: Part, file: File[Any] | None = None) -> None:
-        """Read the file with the name that is at a path in `file` (by default, the study's
-        file)."""
+        """Read the file that is named at a path in `file` (by default, in the study's file)."""
         noun = kind.removesuffix("s")
         valid = self.files.names[kind]
         reserved = (*RESERVED, *OWN_PROMPTS) if kind == "methods" else RESERVED
@@ -385,7 +384,7 @@ class Agreement:
         self._refuse(said, *at, file=file)
 
     def _use_tasks_of_worlds(self) -> None:
-        """Read the tasks of worlds that models are trained on for other tasks: they practise their
+        """Read the tasks of worlds that models are trained on, because they practise their
         prompts."""
         if self.problems:
             return
@@ -468,8 +467,7 @@ class Agreement:
             self.problems.append(document.problem(said, *at, key))
 
     def _not_run(self, name: str, config: ModelConfig, engine: AnyEngine) -> tuple[str, str] | None:
-        """Return the key of an engine that prevents running a model, and why; None if there is
-        none."""
+        """Return the key of an engine that prevents running a model, and why, if there is one."""
         on_cpu = getattr(engine, "gpus", None) == 0
         form = getattr(engine, "quantization", None)
         in_vllm_on_cpu = on_cpu and engine.kind == "vllm"
@@ -490,8 +488,7 @@ class Agreement:
         return None if reason is None else ("kind", said)
 
     def _undivided(self, name: str, config: ModelConfig) -> str | None:
-        """Return why a model's weights cannot be divided over GPUs for training; None if they
-        can."""
+        """Return why a model cannot be divided over GPUs for training; None if it can."""
         engine = self.engines.get(name, config.engine)
         known = architecture_of(config, name)
         if getattr(engine, "quantization", None) is not None or (known and known.quantized):
@@ -537,8 +534,7 @@ class Agreement:
                 self._refuse(said, "published", index, "student")
 
     def _check_cells(self, study: str) -> None:
-        """Check that no two blocks give exactly the same cells, and that their paths are not too
-        long."""
+        """Check that no two blocks give the same cells, and that their paths are not too long."""
         if self.problems:
             return
         methods = {name: file.config for name, file in self.used["methods"].items() if file}

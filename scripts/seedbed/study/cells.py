@@ -31,8 +31,7 @@ class _Point:
 
     @property
     def key(self) -> str:
-        """The point's identifier, which is also its path below the folder of its kind of
-        artifact."""
+        """The point's identifier, and its path below the folder of its kind of artifact."""
         kind: Any = type(self)
         form, values = _form(kind)
         return form % values(self)
@@ -174,8 +173,7 @@ class Cell(_Point):
 
     @property
     def untrained(self) -> bool:
-        """Whether this is the baseline: the student without an adapter, and therefore without
-        data."""
+        """Whether this is the baseline: the student without an adapter and without data."""
         return self.method == UNTRAINED
 
     @property
@@ -202,8 +200,7 @@ class Cell(_Point):
 
     @property
     def question_stream(self) -> QuestionStream | None:
-        """The dataset's question stream; None for baselines and if it asks the seeds' own
-        questions."""
+        """The dataset's question stream; None for baselines and for the seeds' own questions."""
         dataset = self.dataset
         return None if dataset is None else dataset.question_stream
 

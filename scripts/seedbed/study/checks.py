@@ -1,5 +1,4 @@
-"""Checks of everything that a study needs besides its files: data, keys, prices, and a question for
-advice.
+"""Checks of a study's needs besides its files: data, keys, prices, and a question for advice.
 
 They run before any job starts, if the run needs it.
 """

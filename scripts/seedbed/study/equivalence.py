@@ -26,8 +26,8 @@ _ADDED = ("gold_form", "gold_words")
 
 
 def same_result(rule: str, params: Params, outputs: Mapping[str, Path]) -> bool:
-    """Return whether a job would make its existing outputs again, although its settings or inputs
-    differ.
+    """Return whether a job would make its existing outputs again, despite changed settings or
+    inputs.
 
     Args:
         rule: name of the job's rule.

@@ -1,6 +1,6 @@
-"""What jobs are given: the settings that can change a job's result, and how its model is run.
+"""Settings of jobs: those that can change a job's result, and those of its engine.
 
-Rules carry them as parameters. Settings are mappings, which a shell command shows as JSON.
+Rules have them as `params`. They are mappings that shell commands format as JSON.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from seedbed.study.resources import gpus, job_gpus
 from seedbed.tasks.settings import WorldSource
 
 ASKING = ("write_questions", "answer_questions", "sample_answers")
-"""Rules whose jobs ask a teacher or an augmenter."""
+"""Rules whose jobs query a teacher or an augmenter."""
 
 ASKED_FOR = {
     **{"augmenter": "questions", "teacher": "answers"},
     **{"student": "evaluation", "judge": "judging"},
 }
-"""What a model is asked for, by its part."""
+"""By part of a model, the stage of its queries."""
 
 
 class Settings(dict[str, object]):
-    """A mapping that a shell command shows as JSON."""
+    """A mapping that shell commands format as JSON."""
 
     def __format__(self, spec: str) -> str:
-        """Return the JSON text, which any order of the keys makes the same."""
+        """Return the JSON text, with sorted keys."""
         return json.dumps(self, sort_keys=True)
 
 
 class SettingsList(UserList[object]):
-    """A list that a shell command shows as JSON, and not as words."""
+    """A list that shell commands format as JSON instead of separate words."""
 
     def __format__(self, spec: str) -> str:
         """Return the JSON text."""
@@ -62,12 +62,14 @@ class JobSettings(Paths):
     wait: bool = True
 
     def task_modules(self, task: str) -> list[str]:
-        """Return the module that makes a task's items, if a world does, which is loaded by name."""
+        """Return the module of a task's generated world, which scripts load by name; none without
+        one."""
         source = self.study.tasks[task].source
         return [f"seedbed.tasks.worlds.{source.world}"] if isinstance(source, WorldSource) else []
 
     def scorer_modules(self, key: str) -> list[str | Path]:
-        """Return what scores the task of a cell or a dataset, loaded by scripts by name or path."""
+        """Return the modules that score a cell's or dataset's task, which scripts load by name or
+        path."""
         task = self._task(key)
         config = self.study.tasks[task]
         return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
@@ -77,21 +79,23 @@ class JobSettings(Paths):
         return kind_module(self.study.tasks[self._point(key).task].kind)
 
     def comparing_modules(self, key: str) -> list[str | Path]:
-        """Return what compares the answers of a stream of new questions with each other."""
+        """Return the modules that compare the answers of a stream of new questions with each
+        other."""
         task = self._point(key).task
         config = self.study.tasks[task]
         return comparing_modules(config.kind, config.scorer_options, self.task_folder(task))
 
     def judging_modules(self, key: str) -> list[str | Path]:
-        """Return what compares the answers of a stream with each other, and what scores them."""
+        """Return the modules that compare a stream's answers with each other, and that score
+        them."""
         return [self.kind_module(key), *self.scorer_modules(key)]
 
     def source(self, task: str) -> Settings:
-        """Return where a task's items come from."""
+        """Return the source of a task's items."""
         return Settings(self.study.tasks[task].source.model_dump(mode="json"))
 
     def items_source(self, task: str) -> Settings:
-        """Return what of that a task's items depend on."""
+        """Return the parts of a task's source that its items depend on."""
         config = self.study.tasks[task]
         return Settings(items_source(config.source.model_dump(mode="json"), config.prompt_columns))
 
@@ -107,7 +111,7 @@ class JobSettings(Paths):
         )
 
     def model_source(self, name: str) -> Settings:
-        """Return where a model is fetched from, and the values of its chat template's variables."""
+        """Return the source of a model, and the values of its chat template's variables."""
         config = self.study.models[name]
         if config.api is not None:
             found: dict[str, object] = {"api": config.api.name, "revision": config.api.version}
@@ -116,12 +120,12 @@ class JobSettings(Paths):
         else:
             found = {"path": str(config.path)}
         if config.api is None:
-            # Part of where it is from: it changes the tokens that the model reads.
+            # Part of the source, because it changes the tokens that the model reads.
             found["template"] = config.template
         return Settings({key: value for key, value in found.items() if value})
 
     def chats(self, name: str) -> Settings:
-        """Return what a model's chat template is checked for."""
+        """Return the uses of a model's chat template, for its check."""
         trained = name in self.study.students
         found = {"system": self.study.models[name].system, "trained": trained}
         return Settings(found | ({"thinking": True} if trained and self._keeps_thinking else {}))
@@ -133,7 +137,7 @@ class JobSettings(Paths):
         return Settings(pretrain.model_dump(mode="json"))
 
     def skill_prompts(self, world: str) -> Settings:
-        """Return the prompts that a model of a world practises."""
+        """Return the prompts that a model trained on a world practises."""
         practised = next(
             task
             for task in self.study.tasks.values()
@@ -180,7 +184,7 @@ class JobSettings(Paths):
     def samples(self, key: str) -> Settings:
         """Return how a stream's questions are answered again, as self-consistency samples."""
         answers = self.answers(key)
-        del answers["prompt"]  # the prompts stand with the answers
+        del answers["prompt"]  # the answers' rows contain the prompts
         answers.pop("keep_thinking", None)
         return Settings(answers | {"samples": self.study.config.verification.samples})
 
@@ -237,7 +241,7 @@ class JobSettings(Paths):
         """Return how a cell's student is asked the test items."""
         name, student = self.cell(key).task, self.cell(key).student
         task = self.study.tasks[name]
-        # All of them are all, by whatever number.
+        # A number that covers all items means the same as null.
         taken, held = self.study.config.test_items, task.test_items
         return Settings(
             {
@@ -256,12 +260,13 @@ class JobSettings(Paths):
         return Settings({"options": options.content(), **self._manner(judge)})
 
     def engine(self, part: Part, key: str, stage: str | None = None) -> Settings:
-        """Return what runs the model that has a part in what has the key, and where it is booked.
+        """Return the engine of the model with this part in a stream or cell, and the ledger of its
+        costs.
 
         Args:
-            part: what the model is asked as.
-            key: of a stream or a cell.
-            stage: what it is asked for; by default what models with this part are.
+            part: part of the model.
+            key: key of a stream or a cell.
+            stage: stage of its queries; by default that of `ASKED_FOR`.
         """
         model = getattr(self, part)(key)[0]
         stage = stage or ASKED_FOR[part]
@@ -272,7 +277,7 @@ class JobSettings(Paths):
 
     @cached_property
     def _engines(self) -> dict[tuple[str, str, str], Settings]:
-        # A plan asks for them once a job.
+        # Cached, because a plan asks for them once per job.
         return {}
 
     def _engine(self, part: Part, stage: str, model: str) -> Settings:
@@ -290,12 +295,12 @@ class JobSettings(Paths):
 
     @property
     def capped(self) -> bool:
-        """Whether there is a limit to what may be asked."""
+        """Whether queries or dollars are capped."""
         return self.max_teacher_queries is not None or self.max_usd is not None
 
     @property
     def ledger(self) -> str:
-        """Return the folder with what was spent."""
+        """Folder of the ledger."""
         return f"{self.state}/ledger"
 
     def _cap(self, part: Part, stage: str, model: str, hosted: bool, batch: bool) -> Cap | None:
@@ -314,9 +319,11 @@ class JobSettings(Paths):
         )
 
     def _manner(self, model: str) -> dict[str, object]:
-        """Return what sets a model up, ends its texts, and how it is asked, where its file says so.
+        """Return a model's system message, stop texts and manner of querying, as far as its file
+        sets them.
 
-        How it is asked is that of the model's own file, as the code in `engine_code`.
+        The manner of querying is always that of the model's own file, like the code in
+        `engine_code`.
         """
         config = self.study.models[model]
         asked = config.engine.manner()
@@ -324,7 +331,7 @@ class JobSettings(Paths):
         return {name: value for name, value in found.items() if value}
 
     def asked_models(self, jobs: Iterable[tuple[str, Mapping[str, str]]]) -> set[str]:
-        """Return the models that some jobs ask for text, but for students.
+        """Return the models that some jobs query, without students.
 
         Args:
             jobs: name of the rule and wildcards of each.
@@ -340,7 +347,7 @@ class JobSettings(Paths):
         return found
 
     def to_be_asked(self) -> set[str]:
-        """Return the models that a spend will ask, before it is known for what."""
+        """Return the models that a spend will query, before its purchases are known."""
         spend = self.study.config.spend
         if spend is None:
             return set()
@@ -348,7 +355,7 @@ class JobSettings(Paths):
         return {*filter(None, (spend.teacher, spend.augmenter)), *judges}
 
     def titles(self) -> Settings:
-        """Return how methods, tasks and models are called in figures."""
+        """Return the titles of methods, tasks and models for figures."""
         titles: dict[str, dict[str, str]] = {
             name: {"title": method.title, "short": method.short}
             for name, method in self.study.methods.items()
@@ -361,7 +368,7 @@ class JobSettings(Paths):
         return Settings(titles)
 
     def prices(self) -> Settings:
-        """Return what the tokens of each model cost in dollars per million, and its hours."""
+        """Return the prices of each model's tokens, requests and hours."""
         return Settings({name: self._price(name).content() for name in self.study.models})
 
     def _price(self, name: str) -> ModelPrice:
@@ -411,7 +418,7 @@ class JobSettings(Paths):
         }
 
     def augmenter_settings(self) -> Settings:
-        """Return how augmenters are compared, in the order in which blocks name them."""
+        """Return how augmenters are compared; they are in the order in which blocks name them."""
         named = [name for block in self.study.config.blocks for name in block.augmenters or ()]
         analysis = self.study.config.analysis
         return Settings(
@@ -423,14 +430,14 @@ class JobSettings(Paths):
         )
 
     def contrasts(self) -> SettingsList:
-        """Return what is tested of the results."""
+        """Return the contrasts to test."""
         found = self.study.contrasts.items()
         return SettingsList(
             [{"name": name, **one.model_dump(exclude_defaults=True)} for name, one in found]
         )
 
     def contrast_prices(self) -> Settings:
-        """Return what the models cost, if a contrast is tested at equal dollars; else nothing."""
+        """Return the prices of models, if a contrast is tested at equal dollars; else none."""
         priced = any(one.needs_prices for one in self.study.contrasts.values())
         return self.prices() if priced else Settings({})
 
@@ -441,7 +448,7 @@ class JobSettings(Paths):
         return Settings({"methods": list(self.study.methods), **known, **analysis.model_dump()})
 
     def kinds(self) -> Settings:
-        """Return what each method that has a teacher asks it."""
+        """Return the kind of questions of each method that queries a teacher."""
         methods = self.study.methods.items()
         return Settings({name: one.asks for name, one in methods if one.real_pairs is None})
 

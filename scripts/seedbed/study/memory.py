@@ -1,7 +1,7 @@
-"""The memory that a model takes on a GPU, by its size, and what to do where a GPU has less.
+"""The GPU memory that a model takes, by its size.
 
-Plans know a model's parameters, and its shape where its folder is there. What a GPU really has free
-is seen in the job, which cuts micro-batches by it: `seedbed.training.micro_batches`.
+A plan knows a model's parameters, and its shape if its folder exists. The job itself measures the
+free memory of its GPU and sizes micro-batches accordingly: `seedbed.training.micro_batches`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ billions of them: embeddings and output layer are 1.05 of 8.03 billion in Llama 
 70.6 in 70B, by their config.json."""
 
 ADAPTER_BYTES = 16
-"""Of a parameter of an adapter: itself, its gradient and both moments of Adam, in 32 bits."""
+"""Bytes per adapter parameter: itself, its gradient and both moments of Adam, in 32 bits."""
 
 CUDA_GB = 1.0
 """For CUDA's context and the workspaces of its libraries; assumed."""
@@ -34,7 +34,7 @@ HALF_BYTES = 2
 
 
 class _TextConfig(TypedDict, total=False):
-    """What a model's `config.json` says of its shape."""
+    """The keys of a model's `config.json` that give its shape."""
 
     hidden_size: int
     intermediate_size: int | None
@@ -60,12 +60,12 @@ class Shape:
     num_experts_per_tok: int = 1
 
     def get_text_config(self) -> Shape:
-        """Return itself, as a configuration of a model for text does."""
+        """Return itself, like the configuration of a text model."""
         return self
 
     @classmethod
     def of_folder(cls, folder: Path) -> Shape | None:
-        """Return the shape that a folder's `config.json` states; None if it states none."""
+        """Return the shape from a folder's `config.json`; None if it gives none."""
         try:
             read = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             text: _TextConfig = read.get("text_config") or read
@@ -85,7 +85,7 @@ class Shape:
 
     @classmethod
     def of_size(cls, parameters: float) -> Shape:
-        """Return the shape of a model of Llama's kind with so many billions of parameters.
+        """Return the shape of a Llama-like model with this many billions of parameters.
 
         A layer has about 12 times the square of the width in parameters, and there is one for each
         128 channels: Llama 2 7B has 32 of 4,096. Its vocabulary is that of Llama 3, as are four
@@ -107,13 +107,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """What training a student takes on each of its GPUs, in gigabytes.
+    """Memory for training a student on each of its GPUs, in gigabytes.
 
     Attributes:
         weights: as they are loaded.
-        buffers: for weights that are made whole, from few bits or from parts on several GPUs.
+        buffers: for weights that are dequantized, or gathered from several GPUs.
         adapter: with gradients and Adam's moments.
-        row: activations of one row of the most tokens, with checkpointing.
+        row: activations of one row of maximum length, with checkpointing.
     """
 
     weights: float
@@ -123,7 +123,7 @@ class TrainingMemory:
 
     @property
     def gigabytes(self) -> float:
-        """All of it, and CUDA's own."""
+        """The sum, with CUDA's own memory."""
         return self.weights + self.buffers + self.adapter + self.row + CUDA_GB
 
     def __str__(self) -> str:
@@ -160,7 +160,7 @@ def training_memory(
     row_tokens: int,
     fsdp_size: int = 1,
 ) -> TrainingMemory:
-    """Return what it takes to train a student on each of its GPUs.
+    """Return the memory for training a student on each of its GPUs.
 
     Args:
         size: of the student.

@@ -1,4 +1,4 @@
-"""What the partitions of a cluster offer, as a run of Snakemake passes it on to its jobs."""
+"""The resources that a cluster's partitions offer, which a run passes on to its jobs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import os
 
 OFFERS = "SEEDBED_PARTITIONS"
-"""The variable by which a run tells its jobs what the partitions offer."""
+"""Environment variable with the offers of the partitions."""
 
 
 def within_offers(gpus: int, runtime: int, mem_mb: int, least: tuple[int, int]) -> tuple[int, int]:
-    """Return time and memory for a job, no more than a partition with such GPUs offers.
+    """Return time and memory for a job, at most what a partition with enough GPUs offers.
 
     Args:
-        gpus: that it needs.
-        runtime: minutes that it should get.
-        mem_mb: memory that it should get.
-        least: minutes and memory without which it cannot be done.
+        gpus: GPUs that the job needs.
+        runtime: wanted minutes.
+        mem_mb: wanted memory.
+        least: minutes and memory that the job needs at least.
 
     Returns:
         Minutes and memory; as given if no partition offers the least, which is an error later.
@@ -29,6 +29,6 @@ def within_offers(gpus: int, runtime: int, mem_mb: int, least: tuple[int, int]) 
     ]
     if not capped:
         return runtime, mem_mb
-    # Memory first: a job without it fails, and one without time may be done before.
+    # Memory first: a job with too little memory fails, a job with too little time may still finish.
     minutes, memory = max(capped, key=lambda pair: (pair[1], pair[0]))
     return int(minutes), int(memory)

@@ -1,4 +1,4 @@
-"""Where the artifacts of a study lie, and which of them a job reads, by the keys of the grid."""
+"""Paths of a study's artifacts, and of the inputs of its jobs, by the keys of the grid."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Part = Literal["augmenter", "teacher", "student", "judge"]
 RESOURCES = "resources"
 
 STATE = "state"
-"""In a study's results, what runs keep: response caches, books, notes and signs of themselves."""
+"""Folder in a study's results for the state of runs: response caches, ledger, notes and markers."""
 
 STREAM_RULES = frozenset(
     {"write_questions", "answer_questions", "sample_answers", "check_answers", "verify_answers"}
 )
-"""Rules that make a shard of a stream, and extend it in place when more queries are needed: it may
-hold more than are."""
+"""Rules that make a shard of a stream, and extend it in place when more queries are needed. A shard
+may contain more queries than needed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Paths:
         study: the study.
         grid: its grid.
         data_dir: folder with real data, if there is one.
-        folders: where tasks and chat templates are looked for.
+        folders: folders of tasks and chat templates.
     """
 
     study: Study
@@ -54,13 +54,13 @@ class Paths:
 
     @property
     def state(self) -> str:
-        """Folder of what runs keep in these results."""
+        """Folder of the runs' state in these results."""
         return f"{self.results}/{STATE}"
 
     # --- tasks and models
 
     def task_folder(self, task: str) -> str:
-        """Return the folder of a task's file, and of what the task brings along."""
+        """Return the folder of a task's file and of its other files."""
         found = self._task_folders.get(task)
         if found is None:
             found = str(self.folders.find(f"tasks/{task}/task.yaml").parent)
@@ -90,11 +90,12 @@ class Paths:
         return list(map(str, [*files, *source.database_files(data_dir)]))
 
     def test_items(self, key: str) -> str:
-        """Return the file of the test items, for the key of a cell or of anything below it."""
+        """Return the file of the test items, for the key of a cell, dataset, stream or seed set."""
         return f"{RESOURCES}/tasks/task={self._task(key)}/test.parquet"
 
     def task_record(self, key: str) -> str:
-        """Return the file with the digests of a task's databases, for a key as of `test_items`."""
+        """Return the file with the digests of a task's databases, for the same keys as
+        `test_items`."""
         return f"{RESOURCES}/tasks/task={self._task(key)}/task.json"
 
     def model(self, name: str, task: str) -> str:
@@ -110,7 +111,7 @@ class Paths:
         return f"{root}{parent}/world={self.study.world(name, task)}/{part}"
 
     def model_record(self, name: str, task: str) -> str:
-        """Return the file that says that a model is there, an output of the rule that makes it."""
+        """Return a model's record, an output of the rule that makes the model."""
         folder = self.model(name, task)
         if self.study.pretrained(name) is None:
             return f"{folder}/model.json"
@@ -124,11 +125,12 @@ class Paths:
     # --- streams
 
     def seeds(self, key: str) -> str:
-        """Return the seed set's file for the key of anything that stands on it."""
+        """Return the seed set's file, for the key of a dataset, stream or seed set."""
         return f"{self.results}/seeds/{self._point(key).seed_set.key}/seeds.parquet"
 
     def shards(self, key: str) -> list[Shard]:
-        """Return the shards that a stream has in this study, for its key or a dataset's."""
+        """Return the shards of a stream in this study, for the key of the stream or of a
+        dataset."""
         point = self._point(key)
         stop = self._reach(point) if isinstance(point, Dataset) else self.grid.largest_budget(point)
         return self.study.shards.of(stop)
@@ -151,8 +153,7 @@ class Paths:
     def stop(self, rule: str, wildcards: Mapping[str, str]) -> int | None:
         """Return one past the last query of a stream that a job uses; None if it uses no stream.
 
-        It does not describe the job's files: a file may hold more queries, and a file with
-        fewer is extended.
+        A file may contain more queries, and a file with fewer is extended.
 
         Args:
             rule: name of the job's rule.
@@ -235,7 +236,7 @@ class Paths:
         return options.judge, task
 
     def labels(self, task: str) -> list[str]:
-        """Return the file of the answers that were graded by hand; none without a judge or it."""
+        """Return the file of answers that people graded, if the task's judge has one."""
         options = self.study.tasks[task].judge
         file = None if options is None else options.labels
         return [] if file is None else [f"{self.task_folder(task)}/{file}"]

@@ -1,6 +1,6 @@
-"""What a teacher query costs by each method, its question included, as the cost estimate has it.
+"""The price of a teacher query with each method, its question included, by the cost estimate.
 
-`snakemake spend` plans dollars by it, and advice for a task without results.
+`snakemake spend` and advice for a task without results use it to plan a budget in dollars.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seedbed.study.study import Study
 from seedbed.study.task_files import load_task
 
 ASSUMED_QUERIES = 1_000
-"""Queries of a method that its price is estimated by."""
+"""Number of queries for which a method's price is estimated."""
 
 
 def asking_lines(
@@ -32,9 +32,9 @@ def asking_lines(
     Args:
         study: the study.
         dataset: the dataset.
-        student: any model: nothing that is said of it is returned.
-        results: folder of the study's results, which need not be there.
-        rows: of its tasks; without them, all lengths that were not measured are assumed.
+        student: any model; its part of the estimate is left out.
+        results: folder of the study's results, which need not exist.
+        rows: rows of its tasks; without them, all lengths that were not measured are assumed.
     """
     alone = replace(study, config=study.config.model_copy(update={"blocks": ()}))
     lines = quote(alone, grid(alone, [dataset.cell(student)]), Path(results), rows).whole
@@ -42,7 +42,7 @@ def asking_lines(
 
 
 def query_prices(flow: JobSettings, task: str) -> Settings:
-    """Return what advice knows of prices for a task without results: see `QueryPrices`.
+    """Return the prices for advice on a task without results: see `QueryPrices`.
 
     Prices are those of the first teacher and augmenter of the study.
 
@@ -85,7 +85,7 @@ def query_prices(flow: JobSettings, task: str) -> Settings:
 
 
 def _dated(study: Study, models: Sequence[str]) -> list[str]:
-    """Return models with the dates of their prices, for people."""
+    """Return models' titles with the dates of their prices."""
     found = []
     for name in models:
         config = study.models[name]
@@ -95,7 +95,8 @@ def _dated(study: Study, models: Sequence[str]) -> list[str]:
 
 
 def _lengths_of(lines: Sequence[Line]) -> str:
-    """Return how the lengths of questions and answers are known, as the cost estimate says it."""
+    """Return how the lengths of questions and answers were found, in the words of the cost
+    estimate."""
     known: dict[str, dict[str, None]] = {}
     for line in lines:
         known.setdefault(line.stage, {})[lengths_text(line)] = None

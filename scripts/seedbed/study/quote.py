@@ -1,8 +1,8 @@
-"""The cost estimate of a study, in all and still to pay.
+"""The cost estimate of a study: in total, and still to pay.
 
-Lengths are those of what has been done already, by the same model with the same method on the same
-task; where there is nothing yet, they are assumed, and the estimate says so. Prices are those of
-the models' files; an unknown price stays unknown.
+Lengths come from finished work of the same model with the same method on the same task. Without
+such work they are assumed, and the estimate says so. Prices come from the models' files; a missing
+price stays unknown.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from seedbed.study.shards import Shard, ShardBounds
 from seedbed.training.record import TrainingRecord
 
 TEXT_BYTES = 12.0
-"""Of disk for each token: four characters, in the response cache, in a shard and in a dataset."""
+"""Bytes of disk per token: four characters, in the response cache, a shard and a dataset."""
 
 ADAPTER_PARAMETERS = 360_000
-"""Of a LoRA adapter for each rank and each billion of the student's parameters. In Llama 2 7B, the
-inputs and outputs of the linear maps are 78,080 wide in each of 32 layers, with widths of 4,096 and
-11,008 (config.json of meta-llama/Llama-2-7b-chat-hf)."""
+"""Parameters of a LoRA adapter per rank and per billion of the student's parameters. In Llama 2 7B,
+the inputs and outputs of the linear maps are 78,080 wide in each of 32 layers, with widths of 4,096
+and 11,008 (config.json of meta-llama/Llama-2-7b-chat-hf)."""
 
 ADAPTER_BYTES = 4
-"""Of each parameter, in 32 bits."""
+"""Bytes per parameter, in 32 bits."""
 
 STAGES = {
     "questions": ("questions", "augmenter"),
     "answers": ("answers", "teacher"),
     "verification": ("samples", "verification"),
 }
-"""By stage, the folder of its shards, and how its columns begin."""
+"""By stage, the folder of its shards, and the prefix of its columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What has been done of some work.
+    """The finished part of some work.
 
     Attributes:
-        units: as many as of the work; a part of one where its shard is not whole yet.
+        units: finished units of the work; may be fractional for an unfinished shard.
         queries: of the model.
         prompt_tokens: read.
         completion_tokens: written.
@@ -77,7 +77,7 @@ class Done:
 
 @dataclass(slots=True)
 class Line:
-    """What one model has to do in one stage.
+    """The work of one model in one stage.
 
     Attributes:
         stage: see `Work`.
@@ -85,8 +85,8 @@ class Line:
         queries: of the model.
         prompt_tokens: read.
         completion_tokens: written.
-        usd: what they cost; None if a price is not known, and for training, which has none.
-        hours: of computing; None if neither measured nor to be estimated.
+        usd: their cost; None if a price is unknown, and for training without a price.
+        hours: hours of computing; None if they were not measured and cannot be estimated.
         measured: share of the tokens whose lengths were measured; None if there are none.
         lengths: how the other lengths were found: `assumed`, or counted on the task's rows by the
             model's tokenizer or by their characters, with answers as the model's file states.
@@ -105,7 +105,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Quote:
-    """A study's costs: as configured, and what of them is left; and what to beware of."""
+    """A study's costs: as configured and still to pay, disk space, and a caution."""
 
     whole: Sequence[Line]
     left: Sequence[Line]
@@ -123,12 +123,12 @@ class Quote:
 
 
 def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> Quote:
-    """Return what a study costs.
+    """Return the cost estimate of a study.
 
     Args:
         study: the study.
         grid: its grid.
-        results: folder of its results, which need not be there.
+        results: folder of its results, which need not exist.
         rows: of its tasks; without them, all lengths that were not measured are assumed.
     """
     parts = work(study, grid.cells)
@@ -154,12 +154,12 @@ def quote(study: Study, grid: Grid, results: Path, rows: Rows | None = None) -> 
 
 
 def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
-    """Return what the answers that are there took, by stage and model.
+    """Return the cost of the existing answers, by stage and model.
 
     Args:
         study: the study.
         grid: its grid.
-        results: folder of its results, which need not be there.
+        results: folder of its results, which need not exist.
     """
     found: dict[Key, Spent] = {}
     for part in work(study, grid.cells):
@@ -182,7 +182,7 @@ def answered(study: Study, grid: Grid, results: Path) -> dict[Key, Spent]:
 
 
 def _kind(part: Work) -> tuple[str, ...]:
-    """Return what makes the lengths of two pieces of work alike."""
+    """Return the key by which pieces of work share measured lengths."""
     return part.stage, part.model, part.task, part.method
 
 
@@ -218,7 +218,7 @@ def _add(line: Line, study: Study, part: Work, alike: Done, units: float) -> flo
 
 
 def _usd(study: Study, part: Work, used: Used, hours: float | None) -> float | None:
-    """Return what some work costs in dollars, by its tokens or its GPU hours; None if unknown."""
+    """Return the cost of some work in dollars, by its tokens or its GPU hours; None if unknown."""
     price, engine = study.models[part.model].price, study.engine(part.model)
     by_hours = part.stage == "training" or not isinstance(engine, OpenAISettings)
     if by_hours and price.usd_per_gpu_hour is not None:
@@ -233,7 +233,7 @@ def _usd(study: Study, part: Work, used: Used, hours: float | None) -> float | N
 def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
     for line in lines.values():
         tokens = line.prompt_tokens + line.completion_tokens
-        # Sums of the same numbers in another order differ in the last digits.
+        # Rounded because sums of the same numbers in another order differ in the last digits.
         line.measured = round((line.measured or 0.0) / tokens, 9) if tokens else None
     return list(lines.values())
 
@@ -242,7 +242,7 @@ def _ended(lines: dict[tuple[str, str], Line]) -> list[Line]:
 
 
 def _done(part: Work, results: Path, bounds: ShardBounds, beyond: bool = False) -> Done:
-    """Return what has been done of some work.
+    """Return the finished part of some work.
 
     Args:
         part: the work.
@@ -267,13 +267,13 @@ def _done(part: Work, results: Path, bounds: ShardBounds, beyond: bool = False) 
 
 
 def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> Done:
-    """Return what the file of a shard holds of what the study needs: it may hold more, or fewer.
+    """Return the work in a shard's file, which may contain more or fewer queries than needed.
 
     Args:
         file: the file.
         stage: that it belongs to.
         who: how its columns begin.
-        shard: the queries that the study needs of it.
+        shard: the queries that the study needs from it.
         beyond: whether to count others too.
     """
     frame = pl.read_parquet(file)
@@ -295,7 +295,7 @@ def _of_shard(file: Path, stage: str, who: str, shard: Shard, beyond: bool) -> D
 
 
 def _with_cache(whole: Done, folder: Path, part: Work) -> Done:
-    """Return what finished shards hold, and what the response cache holds of an unfinished one."""
+    """Return the work of finished shards plus the work in the cache of an unfinished shard."""
     answers = dict(chain.from_iterable(map(read_completions, sorted(folder.glob("*.jsonl")))))
     kept = Done()
     for answer in answers.values():
@@ -341,7 +341,7 @@ def _trained(folder: Path, part: Work) -> Done:
 
 
 def text(study: Study, found: Quote) -> str:
-    """Return a quote as a table for a terminal, with what it does not know."""
+    """Return a quote as a table for a terminal, with notes on unknown values."""
     heads = (
         "stage",
         "model",
@@ -382,7 +382,7 @@ def _row(line: Line) -> tuple[str, ...]:
 
 
 def lengths_text(line: Line) -> str:
-    """Return how the lengths of a line are known."""
+    """Return how the lengths of a line were found."""
     if line.measured is None:
         return "-"
     if line.measured == 1:

@@ -1,4 +1,4 @@
-"""Reading the files of a study, each checked by itself."""
+"""Reads the files of a study, and checks each by itself."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from seedbed.config.values import nearest
 from seedbed.study.config import StudyConfig
 
 _OF_COMPARISONS = ("blocks", "mixtures", "contrasts", "published", "remarks")
-"""Keys that a study which buys data does not take from its base."""
+"""Keys that a study with `spend` does not take from its base."""
 
 SectionT = TypeVar("SectionT", bound=Section)
 
 
 @dataclass(frozen=True)
 class File(Generic[SectionT]):
-    """A file that was read and is right by itself."""
+    """A file that was read and is valid by itself."""
 
     document: Document
     config: SectionT
@@ -34,7 +34,7 @@ class Files:
     """The folders of the configuration."""
 
     def __init__(self, folders: ConfigFolders) -> None:
-        """Look which files there are."""
+        """List the existing files."""
         self.folders = folders
         self.studies = {path.stem for path in folders.glob("studies/*.yaml")}
         self.names = {
@@ -55,7 +55,7 @@ class Files:
         problems: list[Problem],
         overrides: Mapping[str, object] | None = None,
     ) -> File[SectionT] | None:
-        """Read and check one file; if it is not right, add its problems and return None."""
+        """Read and check one file; if it is invalid, add its problems and return None."""
         try:
             document = read_document(path)
         except StudyError as error:
@@ -72,7 +72,7 @@ class Files:
         return None if config is None else File(document, config)
 
     def _based(self, document: Document, problems: list[Problem]) -> Document | None:
-        """Return a study's file with what that of its base says, where it says nothing itself."""
+        """Return a study's file with the keys of its base that it leaves out."""
         name = document.content["base"]
         if not isinstance(name, str) or name not in self.studies:
             said = f"there is no study {name!r}; {nearest(str(name), self.studies, 'studies')}"
@@ -92,7 +92,7 @@ class Files:
 
 
 def validate(document: Document, model: type[SectionT], problems: list[Problem]) -> SectionT | None:
-    """Return the content of a file; if it is not right, add its problems and return None."""
+    """Return the content of a file; if it is invalid, add its problems and return None."""
     try:
         return model.model_validate(document.content)
     except ValidationError as error:

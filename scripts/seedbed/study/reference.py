@@ -1,8 +1,8 @@
-"""Writes config/README.md and config/schemas/ from the classes of the configuration, and the
-captions of the figures in Snakemake's report from those of the page.
+"""Generates config/README.md, config/schemas/ and the captions of Snakemake's report.
 
-Run it after a change of a key or a caption, as `make reference` does; a test compares what it would
-write.
+The reference comes from the classes of the configuration, the captions from those of the study's
+page. Run it (`make reference`) after a change of a key or a caption; a test checks that the files
+are up to date.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILES: dict[str, type[Section]] = {
     "models/NAME.yaml": ModelConfig,
     "contrasts/NAME.yaml": Contrast,
 }
-"""By file of the configuration, the class of its content."""
+"""By configuration file, the class of its content."""
 
 SCHEMAS: dict[str, type[Section]] = {
     "config": RunConfig,
@@ -40,14 +40,14 @@ SCHEMAS: dict[str, type[Section]] = {
     "model": ModelConfig,
     "contrast": Contrast,
 }
-"""By name of a schema, the class that it is of."""
+"""By name of a schema, its class."""
 
 BY_NAME = frozenset((*KINDS.values(), Trainer, TrainingChanges))
-"""Sections that are described where they stand alone, and not again where they stand by name."""
+"""Sections that the page describes once, and not again where a key maps names to them."""
 
 
 def reference() -> dict[Path, str]:
-    """Return the files of the reference, by path, as they should be."""
+    """Return the content of the reference's files, by path."""
     readme = CONFIG / "README.md"
     found = {readme: page(readme.read_text(encoding="utf-8"), FILES, BY_NAME)}
     found |= {CONFIG / "schemas" / f"{name}.json": schema(model) for name, model in SCHEMAS.items()}

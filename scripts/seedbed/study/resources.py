@@ -1,6 +1,6 @@
-"""What a job needs of the machine that it runs on: GPUs, memory and time.
+"""The resources that jobs need: GPUs, memory and time.
 
-The profiles say where there is such a machine. Nothing here changes a result.
+Profiles describe the machines. Nothing here changes a result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from seedbed.study.sizes import HALF_GB, Size, architecture_of
 from seedbed.training.micro_batches import CPU_ACTIVATION_BYTES
 
 WEIGHTS_SHARE = 0.6
-"""The most of a GPU's memory that weights should take: the rest is for what is generated."""
+"""Largest share of a GPU's memory for weights; the rest is for generation."""
 
 BASE_MB = 4_300
 """Memory of a job with a small model: 4,000 for torch and the model, and 300 for the two processes
@@ -49,35 +49,37 @@ ENDPOINT = "endpoint"
 ENDPOINT_ROOM = 32
 ENDPOINT_JOB = 8
 BATCH_JOB = 1
-"""The resource by which jobs that ask endpoints are counted, as they take no core: how much of it a
-machine offers, and what a job takes of it that asks, or that waits for a Batch API."""
+"""The resource that limits jobs at endpoints, which take no core: its name, the amount that a
+machine offers, the amount of a job that sends requests, and that of a job that waits for a Batch
+API."""
 
 MB_PER_GB_OF_WEIGHTS = 1_250
-"""Memory for weights, which pass through it on their way to the GPU, with a quarter to spare."""
+"""Main memory for weights, which pass through it on their way to the GPU, with a reserve of a
+quarter."""
 
 START_MINUTES = 20
 """For the start of an engine, its compilation, and pending jobs."""
 
 SAFETY = 4.0
-"""Times the estimate: a job that is ended for its time has to start again."""
+"""Factor on estimated times, because a job that runs out of time must start again."""
 
 SMALL_TOKENS_PER_SECOND = 3_000
-"""Of a model whose size is not known, as those that the workflow trains; on two cores of a CPU they
-were seen to write 10,000 and more."""
+"""Speed of a model of unknown size, e.g. one that the workflow trains; on two CPU cores, such
+models wrote 10,000 and more."""
 
 ENDPOINT_SECONDS = 20.0
-"""For one query of an endpoint."""
+"""Seconds for one query of an endpoint."""
 
 PRETRAIN_SECONDS = 0.5
-"""For one step of a model that is trained from scratch, with 64 texts in it; 0.15 were seen on two
-cores of a CPU."""
+"""Seconds for one step of 64 texts when a model is trained from scratch; 0.15 were measured on two
+CPU cores."""
 
 
 def gpus(study: Study, model: str) -> int:
-    """Return on how many GPUs a model runs, by its file, or else by its size.
+    """Return the number of GPUs that a model runs on, by its file or else its size.
 
-    A model that the workflow trains needs none, unless vLLM runs it; one whose size is not known
-    gets one. More than one are a power of two, as vLLM splits the heads of a layer among them.
+    A model that the workflow trains needs none, unless vLLM runs it; a model of unknown size gets
+    one. More than one is a power of two, because vLLM splits the heads of a layer among them.
     """
     engine = study.engine(model)
     if engine.kind == "openai":
@@ -102,25 +104,25 @@ def copies(study: Study, model: str) -> int:
 
 
 def trained_on(study: Study, model: str) -> int:
-    """Return on how many GPUs a student is trained."""
+    """Return the number of GPUs that a student is trained on."""
     return study.trainer(model).fsdp_size if gpus(study, model) else 0
 
 
 def job_gpus(study: Study, stage: str, model: str) -> int:
-    """Return how many GPUs a job of a stage has, and 1 for one without."""
+    """Return the number of GPUs of a job; 1 for a job without a GPU."""
     count = gpus(study, model)
     return max(1, trained_on(study, model) if stage == "training" else count)
 
 
 class JobResources:
-    """What the jobs of a study need, as functions of their wildcards for `resources:`."""
+    """Resources of a study's jobs, as functions of their wildcards for `resources:`."""
 
     def __init__(self, paths: Paths, gpu_model: str | None = None) -> None:
-        """Take note of a study.
+        """Prepare the resources of a study.
 
         Args:
             paths: those of the study.
-            gpu_model: what a cluster calls the kind of GPU that jobs are to run on; None for any.
+            gpu_model: the cluster's name of the GPU model for jobs; None for any.
         """
         self._paths = paths
         self._study = paths.study
@@ -128,7 +130,7 @@ class JobResources:
         self._loaded = cache(self._size)
 
     def questions(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to write a shard of questions."""
+        """Return the resources to write a shard of questions."""
         tokens = ATTEMPTS * (QUESTION_TOKENS + CHECK_TOKENS)
         return self._of(
             lambda wc: self._paths.augmenter(wc.question_stream),
@@ -138,7 +140,7 @@ class JobResources:
         )
 
     def answers(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to answer a shard of questions."""
+        """Return the resources to answer a shard of questions."""
         return self._of(
             lambda wc: self._paths.teacher(wc.stream),
             lambda wc, model: self._generating(
@@ -147,7 +149,7 @@ class JobResources:
         )
 
     def samples(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to answer a shard again, as often as verification wants."""
+        """Return the resources to answer a shard again, as often as verification wants."""
         samples = self._study.config.verification.samples
         return self._of(
             lambda wc: self._paths.teacher(wc.stream),
@@ -157,7 +159,7 @@ class JobResources:
         )
 
     def evaluation(self, key: str = "cell") -> dict[str, Callable[..., Any]]:
-        """Return what it takes to answer the test items.
+        """Return the resources to answer the test items.
 
         Args:
             key: name of the wildcard with the key of a cell.
@@ -169,10 +171,10 @@ class JobResources:
         return self._of(lambda wc: self._paths.student(getattr(wc, key)), seconds)
 
     def judging(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to grade a student's answers."""
+        """Return the resources to grade a student's answers."""
 
         def seconds(wc: Any, model: str) -> float:
-            # Twice, as a comparison is; with each verdict, a few words of explanation.
+            # Twice, because a comparison is judged twice.
             return self._generating(model, self._items(wc.judged_cell), 2 * VERDICT_TOKENS, 2)
 
         return self._of(lambda wc: self._paths.judge(wc.judged_cell), seconds)
@@ -183,7 +185,7 @@ class JobResources:
         return self._study.config.test_items or task.test_items
 
     def training(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to train a student."""
+        """Return the resources to train a student."""
 
         def seconds(wc: Any, model: str) -> float:
             rows = training_rows(self._study, self._paths.cell(wc.trained_cell))
@@ -197,7 +199,7 @@ class JobResources:
         )
 
     def pretraining(self) -> dict[str, Callable[..., Any]]:
-        """Return what it takes to train a model from scratch."""
+        """Return the resources to train a model from scratch."""
 
         def seconds(wc: Any, model: str) -> float:
             settings = self._study.models[model].pretrain
@@ -209,7 +211,7 @@ class JobResources:
         )
 
     def impossible(self, offered: int | None) -> str | None:
-        """Return why a model cannot run on the GPUs that there are; None if all can.
+        """Return why a model cannot run on the available GPUs; None if all can.
 
         Args:
             offered: GPUs, as `--resources gpu=N` says; None if nothing limits them.
@@ -234,7 +236,7 @@ class JobResources:
         return None
 
     def _untrained(self, name: str) -> str | None:
-        """Return why a student cannot be trained in the form that its weights have, if so."""
+        """Return why a student cannot be trained with its form of weights; None if it can."""
         if name not in self._study.students:
             return None
         known = architecture_of(self._study.models[name], name)
@@ -246,9 +248,9 @@ class JobResources:
         )
 
     def _too_large(self, name: str) -> str | None:
-        """Return why a model does not fit into one GPU, if it has to; None if it does.
+        """Return why a model does not fit into a GPU that it must fit into; None if it does.
 
-        What runs a model on a CPU, or on several GPUs, is not looked at.
+        Models that run on a CPU or on several GPUs are not checked.
         """
         study = self._study
         engine, found = study.engine(name), self._loaded(name)
@@ -289,7 +291,7 @@ class JobResources:
         )
 
     def _size(self, name: str) -> Size | None:
-        """Return the size of a model as Transformers loads it, where that runs or trains it."""
+        """Return the size of a model, as Transformers loads it if it runs or trains the model."""
         study = self._study
         found = size(study, name)
         in_transformers = study.engine(name).kind == "transformers" or name in study.students
@@ -315,7 +317,7 @@ class JobResources:
         name: str,
         needed: Callable[[Quantization | None], float],
     ) -> str:
-        """Return in which form a model fits into a GPU, with what to write."""
+        """Return the form in which a model fits into a GPU, and the keys to set."""
         forms: tuple[tuple[Quantization, str], ...] = (("int8", "8"), ("nf4", "4"))
         more = (
             " Or divide it over GPUs for training, by trainer.fsdp_size there, and have vLLM "
@@ -333,9 +335,9 @@ class JobResources:
         return least + more.replace(" there", f" in models/{name}.yaml")
 
     def unknown(self) -> str | None:
-        """Return what is wrong if nothing tells how large a model is; None if that is known.
+        """Return a message if the size of a model is unknown; None if all are known.
 
-        On a cluster, its jobs would ask for the memory and the time of a tiny one.
+        On a cluster, jobs of a model of unknown size would request memory and time for a tiny one.
         """
         for name in sorted(self._study.models):
             runs_here = self._study.engine(name).kind != "openai"
@@ -354,8 +356,8 @@ class JobResources:
     ) -> dict[str, Callable[..., Any]]:
         """Return the resources of a rule, each a function of wildcards, and of the attempt.
 
-        Memory and time grow with each attempt, as a job may have failed for want of them, up to
-        what the partitions of a cluster offer.
+        Memory and time grow with each attempt, because a job may have failed for lack of them, up
+        to the offers of a cluster's partitions.
 
         Args:
             asked: by wildcards, the model and its step.
@@ -369,7 +371,7 @@ class JobResources:
             return gpus(self._study, model) if count is None else count(model)
 
         def kind(wildcards: Any) -> str | None:
-            # Without a GPU, the kind of one would ask for one.
+            # A job without a GPU must not name a GPU model, which would request one.
             return self._gpu_model if taken(wildcards) else None
 
         def time_and_memory(wildcards: Any, attempt: int) -> tuple[int, int]:
@@ -423,7 +425,7 @@ class JobResources:
         return shard.stop - shard.start
 
     def _generating(self, model: str, units: float, tokens: float, queries: float = 1.0) -> float:
-        """Return the seconds that some units of work take, with so many tokens and queries each."""
+        """Return the seconds of some units of work, with this many tokens and queries each."""
         engine = self._study.engine(model)
         if engine.kind == "openai":
             return units * queries * ENDPOINT_SECONDS / engine.concurrency
@@ -435,7 +437,7 @@ class JobResources:
 
 
 def limits(resources: Mapping[str, object]) -> int | None:
-    """Return how many GPUs a run offers to its jobs, by its global resources; None for no limit."""
+    """Return the number of GPUs that a run offers its jobs; None for no limit."""
     offered = resources.get("gpu")
     value = getattr(offered, "value", offered)
     return value if isinstance(value, int) else None
