@@ -1,4 +1,4 @@
-"""What became of what a study asked: rows, and losses by stream, with warnings."""
+"""The outcome of a study's queries: rows, and losses by stream, with warnings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from seedbed.study.paths import Paths
 
 
 def losses(paths: Paths, root: Path = Path()) -> dict[str, Losses]:
-    """Return what became of the queries of each stream that was asked.
+    """Return the outcome of the queries of each stream that has any.
 
-    What the dataset of the largest budget says, or else the answers that are there.
+    It comes from the record of the dataset with the largest budget, or else from the answers.
 
     Args:
         paths: those of the study.
@@ -37,7 +37,7 @@ def losses(paths: Paths, root: Path = Path()) -> dict[str, Losses]:
         datasets.sort(key=lambda one: (one.filter == NONE, one.budget), reverse=True)
         records = (results / "datasets" / one.key / "dataset.json" for one in datasets)
         record = next((path for path in records if path.is_file()), None)
-        # A file of an earlier version, or just being replaced, says nothing here.
+        # A file of an earlier version, or one that is being replaced, is skipped.
         with suppress(OSError, ValueError, pl.exceptions.PolarsError):
             if record is not None:
                 found[key] = Losses.of_dataset(DatasetRecord.read(record).counts)
@@ -55,10 +55,10 @@ def losses(paths: Paths, root: Path = Path()) -> dict[str, Losses]:
 
 
 def summary(found: dict[str, Losses], shown: int) -> list[str]:
-    """Return lines of text: what became of all queries, and a warning for each stream with one.
+    """Return lines of text: the outcome of all queries, and the warnings of streams.
 
     Args:
-        found: what `losses` returned.
+        found: result of `losses`.
         shown: the most warnings.
     """
     if not found:

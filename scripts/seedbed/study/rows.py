@@ -1,4 +1,4 @@
-"""Lengths of a study's texts before anything was answered: counted on the tasks' own rows."""
+"""Lengths of a study's texts before any query: counted on the tasks' own rows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from seedbed.tasks.selection import read_rows, select
 from seedbed.tasks.settings import WorldSource
 
 MOST_ROWS = 500
-"""Of a task, the first, that lengths are counted on."""
+"""Lengths are counted on this many rows of a task, from the first."""
 
 
 class Rows:
-    """The rows of a study's tasks, where they are at hand, and their lengths.
+    """The rows of a study's tasks, if they are available, and their lengths.
 
     Args:
         paths: those of the study.
@@ -37,7 +37,7 @@ class Rows:
         """Return a piece of work with the lengths of its task's rows, and how these were found.
 
         Args:
-            part: with lengths that are assumed.
+            part: work with assumed lengths.
         """
         study, items = self._study, self.items(part.task)
         config = study.models[part.model]
@@ -80,11 +80,11 @@ class Rows:
         return total / len(items), how
 
     def _items(self, task: str) -> list[TaskItem]:
-        """Return the first rows of a task; none where they are not at hand."""
+        """Return the first rows of a task; none if they are not available."""
         made = Path(f"{RESOURCES}/tasks/task={task}/train.parquet")
         source = self._study.tasks[task].source
         folder = self._paths.task_data_dir(task)
-        # What is wrong with rows is said when the task is made.
+        # The job that makes the task reports problems of its rows.
         with suppress(OSError, ValueError):
             if made.is_file():
                 return read_items(made)[:MOST_ROWS]
@@ -96,7 +96,8 @@ class Rows:
         return []
 
     def _counter(self, model: str, task: str) -> tuple[Callable[[str], int], str]:
-        """Return what counts a text's tokens: the model's tokenizer, or else its characters."""
+        """Return a function that counts a text's tokens, by the model's tokenizer or else by
+        characters."""
         file = Path(self._paths.model(model, task)) / "tokenizer.json"
         if not file.is_file() and (folder := self._study.models[model].path):
             file = Path(folder) / "tokenizer.json"

@@ -1,4 +1,4 @@
-"""Shards of streams: the parts that jobs make, whose bounds do not depend on the budget."""
+"""Shards of streams: parts that jobs make, with bounds that do not depend on the budget."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardBounds:
-    """Where the shards of all streams end.
+    """The bounds of the shards of all streams.
 
-    The bounds are fixed, whatever the budget is: `first`, and then twice the one before, until a
-    shard has the largest size, as all after it. So a larger budget adds shards and leaves the
-    others as they are; only the last is cut at the budget, and grows.
+    The bounds do not depend on the budget: after `first`, each is twice the previous one, until
+    shards have the largest size, which all later shards keep. A larger budget therefore adds shards
+    and leaves the others as they are; only the last shard is cut at the budget, and grows.
 
     Attributes:
         first: the first bounds, in ascending order.
-        largest: most queries of a shard after those; None for no limit.
+        largest: most queries of a later shard; None for no limit.
     """
 
     first: tuple[int, ...]
     largest: int | None = None
 
     def of(self, budget: int) -> list[Shard]:
-        """Return the shards that hold the first queries of a stream.
+        """Return the shards with the first queries of a stream.
 
         Args:
             budget: how many queries.
@@ -56,7 +56,7 @@ class ShardBounds:
         raise AssertionError("bounds have no end")
 
     def end(self, index: int) -> int:
-        """Return one past the last query that a shard can hold, whatever the budget is."""
+        """Return one past the last query that a shard can contain, whatever the budget."""
         return next(bound for place, bound in enumerate(self._bounds()) if place == index)
 
     def _bounds(self) -> Iterator[int]:

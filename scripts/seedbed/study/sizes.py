@@ -1,4 +1,4 @@
-"""How large a model is: by the headers of its weights, by what the hub says, or by its name."""
+"""Sizes of models: from the headers of their weights, from the hub, or from their names."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from seedbed.architectures import Architecture
 from seedbed.study.config import ModelConfig
 
 HALF_GB = 2.0
-"""Gigabytes of a billion parameters in 16 bits, in which models run that are not quantized."""
+"""Gigabytes per billion parameters in 16 bits, the form of models that are not quantized."""
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
-"""Kinds of numbers that are loaded in 16 bits; others stay as they are."""
+"""Number types that are loaded in 16 bits; other types stay as they are."""
 
 QUANTIZED_NAMES = (
     (4, r"awq|gptq|[-_](?:4bit|int4|w4a16|nf4|q4)"),
     (8, r"[-_](?:8bit|int8|fp8|w8a8|w8a16|q8)"),
 )
-"""Bits of a weight, and how names on the hub tell them."""
+"""Bits per weight, and patterns of hub names that indicate them."""
 
 
 HUB_SECONDS = 3.0
-"""How long a plan waits for the hub, once."""
+"""Seconds that a plan waits for the hub, once."""
 
 ANSWERS = "SEEDBED_HUB_SIZES"
-"""Environment variable with what the hub has said, for the processes of jobs: JSON, by name and
-revision; an empty name stands for a hub that is out of reach."""
+"""Environment variable that passes the hub's answers to the processes of jobs: JSON, by name and
+revision. An empty name means that the hub cannot be reached."""
 
 _BYTES = {"64": 8, "32": 4, "16": 2}
-"""By the number in the name of a type, its bytes; other types have one."""
+"""Bytes of a type, by the number in its name; other types have one byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a model is.
+    """The size of a model.
 
     Attributes:
         parameters: billions, of all experts.
@@ -53,14 +53,14 @@ class Size:
 
 
 TOLD = ("model_type", "quantization_config")
-"""The keys of the hub's copy of `config.json` that are kept."""
+"""Keys of the hub's copy of `config.json` to keep."""
 
 _Said = tuple[dict[str, int], dict[str, Any]]
-"""Numbers of each type in the weights, and parts of the `config.json`."""
+"""Counts of numbers in the weights by type, and parts of `config.json`."""
 
 
 class _Tensor(TypedDict):
-    """What the header of a safetensors file says of a tensor."""
+    """Description of a tensor in the header of a safetensors file."""
 
     dtype: str
     shape: list[int]
@@ -68,13 +68,13 @@ class _Tensor(TypedDict):
 
 
 def size_of_name(name: str) -> Size | None:
-    """Return the size that a name on the hub tells; None if it tells none.
+    """Return the size that a hub name indicates; None if it indicates none.
 
-    Experts are counted: `8x7B` are eight of seven billion. They share some of their parameters, so
-    this is more than there are.
+    All experts count: `8x7B` means eight of seven billion. This is an overestimate, because experts
+    share some of their parameters.
     """
     name = name.lower()
-    # Not the parameters that are active at a time, as the 3 of `30B-A3B`.
+    # Active parameters do not count, e.g. the 3 of `30B-A3B`.
     found = re.search(r"(?<![\d.])(?<!-a)(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])", name)
     if found is None:
         return None
@@ -94,7 +94,7 @@ def size_of_folder(folder: Path) -> Size | None:
     parameters = size = 0.0
     try:
         for file in sorted(folder.glob("*.safetensors")):
-            # Mistral's own copy of the weights, beside those in the layout of Transformers.
+            # Mistral's own copy of the weights, in addition to those in Transformers' layout.
             if file.name.startswith("consolidated") and (folder / "config.json").is_file():
                 continue
             for tensor in _header(file).values():
@@ -104,7 +104,7 @@ def size_of_folder(folder: Path) -> Size | None:
                     parameters += count
                     size += 2 * count
                 else:
-                    # Quantized weights; several may be packed in a number.
+                    # Quantized weights; a number may contain several.
                     parameters += 8 * (stop - start) / bits
                     size += stop - start
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -113,27 +113,27 @@ def size_of_folder(folder: Path) -> Size | None:
 
 
 def size_of_hub(name: str, revision: str | None) -> Size | None:
-    """Return the size of a model by what the hub says of its weights.
+    """Return the size of a model from the hub's information on its weights.
 
     Args:
         name: OWNER/NAME.
         revision: commit; None for the newest.
 
     Returns:
-        None offline, or if the hub cannot be reached or does not know.
+        None if offline, or if the hub cannot be reached or has no information.
     """
     found = _asked_hub(name, revision)
     return found and size_of_counts(found[0], _bits(found[1]))
 
 
 def architecture_of_hub(name: str, revision: str | None) -> Architecture | None:
-    """Return what the hub says of a model's `config.json`; None as for `size_of_hub`."""
+    """Return a model's `config.json` from the hub; None in the cases of `size_of_hub`."""
     found = _asked_hub(name, revision)
     return Architecture(found[1]) if found and found[1] else None
 
 
 def architecture_of(config: ModelConfig, name: str) -> Architecture | None:
-    """Return a model's `config.json` as it can be read before any job; None if it cannot.
+    """Return a model's `config.json` as far as it is available before any job; None if it is not.
 
     Args:
         config: the model's file.
@@ -146,7 +146,7 @@ def architecture_of(config: ModelConfig, name: str) -> Architecture | None:
 
 
 def _asked_hub(name: str, revision: str | None) -> _Said | None:
-    """Return what the hub says of a model, which is asked once by a run and the jobs of it."""
+    """Return the hub's information on a model, requested once for a run and all its jobs."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
     said = os.environ.get(ANSWERS) or "{}"
     known: dict[str, _Said | None] = json.loads(said)
@@ -170,7 +170,7 @@ def _asked_hub(name: str, revision: str | None) -> _Said | None:
 
 
 def size_of_counts(counts: Mapping[str, int], bits: int) -> Size | None:
-    """Return the size of weights by how many numbers of each type they have.
+    """Return the size of weights from their counts of numbers by type.
 
     Args:
         counts: by type, as F16 or I32.
@@ -189,7 +189,7 @@ def size_of_counts(counts: Mapping[str, int], bits: int) -> Size | None:
 
 
 def _header(file: Path) -> dict[str, _Tensor]:
-    """Return what a file of tensors says of each: https://huggingface.co/docs/safetensors."""
+    """Return the tensors of a safetensors file: https://huggingface.co/docs/safetensors."""
     with file.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
         header = json.loads(content.read(length))
@@ -204,11 +204,11 @@ def _bits_of_folder(folder: Path) -> int:
 
 
 def _bits(config: Mapping[str, Any]) -> int:
-    """Return the bits of a quantized weight by a model's `config.json`; 8 where it says nothing."""
+    """Return the bits per quantized weight from a model's `config.json`; 8 if it states none."""
     quantization = config.get("quantization_config") or {}
     if quantization.get("load_in_4bit") or quantization.get("quant_method") == "mxfp4":
         return 4
-    # Of compressed-tensors, groups of layers have weights of their own form.
+    # In compressed-tensors, each group of layers has its own form of weights.
     groups = quantization.get("config_groups") or {}
     forms = [group.get("weights") or {} for group in groups.values()]
     stated = [form["num_bits"] for form in forms if form.get("num_bits")]

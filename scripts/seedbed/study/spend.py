@@ -1,9 +1,9 @@
-"""What `snakemake spend` does as a study: the cells of each purchase, as soon as it is decided.
+"""`snakemake spend` as a study whose cells grow with each purchase that is decided.
 
-Before the first decision there is the base model. Each round of the pilot adds, for each
-method that it buys, a cell of all its queries so far. The final purchase adds the mixture of all
-that was bought. Where a purchase ends, a shard ends, so that nothing is asked twice and no file is
-made by two purchases.
+Before the first decision, the study has only the base model. Each round of the pilot adds a cell
+for each method that it buys, with all queries of the method so far. The final purchase adds the
+mixture of everything that was bought. Shards end where purchases end, so that no query is asked
+twice and no file belongs to two purchases.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ from seedbed.study.targets import Targets
 from seedbed.tasks.settings import HubSource, Source, WorldSource
 
 _NO_MATTER = {"title", "price", "license", "trainer"}
-"""Keys of a model's file that change no answer."""
+"""Keys of a model's file that do not change its answers."""
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def spend_request(run: RunConfig, study: Study) -> Request:
-    """Return what `snakemake spend` is asked for.
+    """Return the request of `snakemake spend`.
 
     Args:
-        run: what `snakemake` runs.
-        study: a study with `spend`, which was read with the task of the run.
+        run: the workflow's own configuration.
+        study: a study with `spend`, read with the task of the run.
 
     Raises:
         StudyError: naming what is missing or wrong.
@@ -121,7 +121,7 @@ def spend_request(run: RunConfig, study: Study) -> Request:
 
 
 def _without_price(study: Study) -> list[Problem]:
-    """Return what dollars lack that are to buy answers."""
+    """Return problems of missing prices, for a budget in dollars."""
     spend = study.config.spend
     assert spend is not None
     problems = []
@@ -144,12 +144,12 @@ def _without_price(study: Study) -> list[Problem]:
 
 @dataclass(frozen=True)
 class SpendTargets(Targets):
-    """What rules need to know of a spend. It grows with each decision: see `decided`.
+    """Targets and job settings of a spend. They grow with each decision: see `decided`.
 
     Attributes:
-        base: the study without any purchase.
-        request: what is asked for.
-        purchases: the decisions that are known.
+        base: the study before any purchase.
+        request: the request.
+        purchases: the decisions so far.
     """
 
     base: Study | None = None
@@ -158,23 +158,23 @@ class SpendTargets(Targets):
 
     @property
     def asked(self) -> Request:
-        """What is asked for."""
+        """The request."""
         assert self.request is not None
         return self.request
 
     def decided(self, last: int | None = None) -> PurchaseRecord | None:
-        """Take note of the decisions that are there, and of the cells that follow.
+        """Read the existing decisions, and update the study and its grid.
 
-        Everything else holds this object, and asks it again for each job.
+        It changes this object in place, because rules hold it and query it for each job.
 
         Args:
-            last: number of the last decision that is to count; None for all.
+            last: number of the last decision to read; None for all.
 
         Returns:
-            The last one.
+            The last decision, or None.
         """
         assert self.base is not None
-        # A decision on a method that the study has no more is made again.
+        # A decision on a method that is no longer in the study is made again.
         known = self.asked.methods.keys()
         read = read_purchases(self.results, last)
         purchases = [*takewhile(lambda one: one.purchase.queries.keys() <= known, read)]
@@ -193,12 +193,12 @@ class SpendTargets(Targets):
         return f"{self.results}/bought/index.html"
 
     def patterns(self) -> dict[str, str]:
-        """Return the pattern of each wildcard, whatever will be decided."""
+        """Return the pattern of each wildcard, for all possible decisions."""
         judged = self.study.tasks[self.asked.task].judge is not None
         return patterns(self.asked, judged) | self._other_patterns()
 
     def ends_with(self, number: int) -> bool:
-        """Return whether a decision, by its number, is the final one."""
+        """Return whether the decision with this number is the final one."""
         return 0 < number <= len(self.purchases) and (
             self.purchases[number - 1].purchase.kind == "final"
         )
@@ -206,11 +206,11 @@ class SpendTargets(Targets):
     # --- what a decision stands on
 
     def request_settings(self) -> Settings:
-        """Return what is asked for."""
+        """Return the request."""
         return Settings(self.asked.model_dump(mode="json"))
 
     def known(self) -> Settings:
-        """Return what is known outside the scores: see `Known`."""
+        """Return the facts besides scores that a decision depends on: see `Known`."""
         spent = 0.0 if self.asked.usd is None else Account.of(self.study, self.ledger).paid()[1]
         settings = {name: self._digest(name) for name in self.asked.methods}
         found = Known(
@@ -223,7 +223,7 @@ class SpendTargets(Targets):
         return Settings(found.model_dump(mode="json"))
 
     def measured(self, number: int) -> list[str]:
-        """Return the evaluations that a decision stands on: those of all rounds before it."""
+        """Return the evaluations that a decision depends on: those of all rounds before it."""
         before = self.purchases[: number - 1]
         cells = [cell for one in before for cell in pilot_cells(self.asked, one)]
         if not cells:
@@ -232,13 +232,13 @@ class SpendTargets(Targets):
         return [self.evaluation_file(cell) for cell in dict.fromkeys([untrained, *cells])]
 
     def predictions(self, number: int) -> list[str]:
-        """Return the scores by item beside `measured`."""
+        """Return the files of scores by item that belong to `measured`."""
         return [_predictions(path) for path in self.measured(number)]
 
     def records_before(self, number: int) -> list[str]:
         """Return the records of the data sets that were bought before a decision.
 
-        They say which methods yield rows; and their answers, what a query costs.
+        They show which methods yield rows, and their answers show the price of a query.
         """
         before = self.purchases[: number - 1]
         bought = [
@@ -249,7 +249,7 @@ class SpendTargets(Targets):
         return [f"{self.results}/datasets/{key}/dataset.json" for key in keys]
 
     def dataset(self, key: str) -> Settings:
-        """Return how a dataset is cut: all but the final one may have no row."""
+        """Return how a dataset is cut: all but the final one may be empty."""
         found = super().dataset(key)
         final = self.purchases and self.purchases[-1].purchase.kind == "final"
         if final and key == self.final_dataset().key:
@@ -257,14 +257,14 @@ class SpendTargets(Targets):
         return Settings({**found, "may_be_empty": True})
 
     def _prices(self) -> dict[str, float]:
-        """Return by method what a query costs in dollars, with its question."""
+        """Return by method the price of a query in dollars, including its question."""
         if self.asked.usd is None:
             return {}
         assert self.base is not None
         found = {}
         for method in self.asked.methods:
             dataset = dataset_of(self.asked, method, ASSUMED_QUERIES)
-            # Of the lines on the student, none is read.
+            # The lines on the student are not used.
             student = self.asked.student or self.asked.teacher
             asked = asking_lines(self.study, dataset, student, self.results)
             hosted = [one for one in asked if self.study.engine(one.model).kind == "openai"]
@@ -288,7 +288,7 @@ class SpendTargets(Targets):
         return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def _bought(self) -> dict[str, int]:
-        """Return by method how many queries of its stream are answered."""
+        """Return by method the number of answered queries in its stream."""
         found = {}
         for method in self.asked.methods:
             stream = dataset_of(self.asked, method, 1).stream
@@ -300,7 +300,7 @@ class SpendTargets(Targets):
     # --- what it ends with
 
     def final_dataset(self) -> Dataset:
-        """Return the data set of all that was bought."""
+        """Return the data set of everything that was bought."""
         return final_dataset(self.asked, self.purchases[-1])
 
     def final_cell(self) -> Cell | None:
@@ -317,7 +317,7 @@ class SpendTargets(Targets):
         return [f"{self.results}/datasets/{self.final_dataset().key}/dataset.json"]
 
     def bought_parts(self) -> list[str]:
-        """Return the records of the data sets that the final one is mixed of; none if of one."""
+        """Return the records of the final data set's parts; none if it is no mixture."""
         return self.part_records(self.final_dataset().key)
 
     def final_evaluations(self) -> list[str]:
@@ -330,11 +330,11 @@ class SpendTargets(Targets):
         return [*dict.fromkeys([untrained, *found, self.evaluation_file(cell)])]
 
     def final_predictions(self) -> list[str]:
-        """Return the scores by item beside `final_evaluations`."""
+        """Return the files of scores by item that belong to `final_evaluations`."""
         return [_predictions(path) for path in self.final_evaluations()]
 
     def bought(self) -> list[str]:
-        """Return what the spend ends with."""
+        """Return the final files of a spend."""
         folder = f"{self.results}/bought"
         data = ["README.md", "data/train.jsonl", "data/train.parquet", "spending.json"]
         adapter = [*ADAPTER_FILES, "README.md"] if self.asked.student is not None else []
@@ -345,7 +345,7 @@ class SpendTargets(Targets):
         ]
 
     def about(self) -> Settings:
-        """Return what the cards say of a spend beside its results: see `About`."""
+        """Return the facts for the cards of a spend besides its results: see `About`."""
         study, asked = self.study, self.asked
         task = study.tasks[asked.task]
         writes = [name for name, kind in asked.methods.items() if kind != "answers"]
@@ -382,14 +382,14 @@ def _predictions(evaluation: str) -> str:
 
 
 def _source(source: Source) -> str:
-    """Return where a task's items are from, for people."""
+    """Return the source of a task's items, for people."""
     if isinstance(source, WorldSource):
         return f"generated world {source.world}, seed {source.seed}"
     return source.hub if isinstance(source, HubSource) else "own files"
 
 
 def _model(study: Study, name: str) -> Named:
-    """Return what a card says of a model."""
+    """Return the entry of a model in a card."""
     config = study.models[name]
     source = "trained by the workflow"
     if config.hub is not None:
@@ -420,7 +420,7 @@ def dataset_of(request: Request, method: str, queries: int) -> Dataset:
 
 
 def final_dataset(request: Request, final: PurchaseRecord) -> Dataset:
-    """Return the data set of all that was bought: a mixture, if it is of several methods."""
+    """Return the data set of everything that was bought: a mixture, if it has several methods."""
     queries = final.purchase.queries
     if len(queries) == 1:
         return dataset_of(request, next(iter(queries)), sum(queries.values()))
@@ -436,7 +436,7 @@ def pilot_cells(request: Request, one: PurchaseRecord) -> list[Cell]:
 
 
 def priced_datasets(request: Request, one: PurchaseRecord) -> list[Dataset]:
-    """Return the queries by which a purchase learns prices, by method."""
+    """Return the data sets, by method, with which a purchase measures prices."""
     if one.purchase.kind != "prices":
         return []
     return [dataset_of(request, *part) for part in one.purchase.queries.items()]
@@ -445,7 +445,7 @@ def priced_datasets(request: Request, one: PurchaseRecord) -> list[Dataset]:
 def with_purchases(
     base: Study, request: Request, purchases: Sequence[PurchaseRecord]
 ) -> tuple[Study, Grid]:
-    """Return a study as some decisions have it, and its grid."""
+    """Return a study with the cells of some decisions, and its grid."""
     cells = [cell for one in purchases for cell in pilot_cells(request, one)]
     if request.student is not None:
         cells.append(untrained_cell(request.task, request.student))
@@ -469,7 +469,7 @@ def patterns(request: Request, judged: bool) -> dict[str, str]:
     """Return a regular expression for each kind of key of a spend, without capturing groups.
 
     Args:
-        request: what is asked for.
+        request: the request.
         judged: whether a judge grades the answers of its task.
     """
     values: dict[str, list[str | int]] = {
@@ -506,10 +506,10 @@ def patterns(request: Request, judged: bool) -> dict[str, str]:
 
 
 def spend_targets(run: RunConfig, study: Study, folders: ConfigFolders) -> SpendTargets:
-    """Return what rules need to know of a spend and the purchases so far.
+    """Return the targets and job settings of a spend with its purchases so far.
 
     Raises:
-        StudyError: if it is asked for something that cannot be.
+        StudyError: if the request is invalid.
     """
     request = spend_request(run, study)
     name = study.name + _ending(request)
@@ -531,10 +531,10 @@ def spend_targets(run: RunConfig, study: Study, folders: ConfigFolders) -> Spend
 
 
 def targets_by_name(name: str, folders: ConfigFolders) -> Targets:
-    """Return what is known of a study, or of a spend by the name of its results.
+    """Return the targets of a study, or of a spend, by the name of its results.
 
     Raises:
-        StudyError: if there is no such study, or it is not right.
+        StudyError: if the study does not exist or is invalid.
     """
     purchases = read_purchases(f"results/{name}", 1)
     if not purchases:
@@ -551,5 +551,5 @@ def targets_by_name(name: str, folders: ConfigFolders) -> Targets:
 
 
 def _ending(request: Request) -> str:
-    """Return what the results of a spend have in their name behind that of the study."""
+    """Return the suffix that the results of a spend add to the study's name."""
     return f"-{request.task}-{request.seeds}" + f"-draw{request.draw}" * (request.draw > 1)

@@ -1,4 +1,4 @@
-"""A study's `spend` as a block, which is checked as those of other studies are."""
+"""Turns a study's `spend` into a block, so that the checks of other studies apply to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYS: Mapping[Part, str] = {
 
 
 def as_block(file: File[StudyConfig], task: str | None) -> File[StudyConfig]:
-    """Return a study's file with a block of what it buys, if it has `spend`; else as it is."""
+    """Return a study's file with a block in place of its `spend`; unchanged if it has none."""
     spend = file.config.spend
     if spend is None:
         return file
@@ -41,7 +41,7 @@ def as_block(file: File[StudyConfig], task: str | None) -> File[StudyConfig]:
 
 
 def as_spend(file: File[StudyConfig], problem: Problem) -> Problem:
-    """Return a problem of the block at the key of `spend` that it comes from."""
+    """Return a problem of the block as a problem of the key of `spend` that it comes from."""
     if problem.at[:2] != ("blocks", 0):
         return problem
     key, *place = problem.at[2:] or ("methods",)

@@ -1,6 +1,6 @@
-"""What a study has cost so far, by its books (see `seedbed.engines.books`).
+"""The cost of a study so far, from its books (see `seedbed.engines.books`).
 
-Everything that says what was spent asks here, so that all say the same.
+Everything that reports spending uses this module, so that all reports agree.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from seedbed.study.cells import Grid
 from seedbed.study.study import Study
 
 FILE = "spending.json"
-"""In the results of a study."""
+"""File in the results of a study."""
 
 STAGES = ("questions", "answers", "verification", "training", "evaluation", "judging")
-"""In the order in which they are shown; further ones, as `earlier`, come after these."""
+"""Stages in display order; other stages, such as `earlier`, come last."""
 
 OPENED = "opened"
-"""In the folder of the books, once a run has booked what was there before it."""
+"""Marker in the folder of the books: a run has booked the results from before the books existed."""
 
 EARLIER = "earlier"
-"""The stage of what an earlier version spent below a cap and kept no answers of."""
+"""Stage of spending by an earlier version, under a cap, whose answers no longer exist."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Account:
 
     Attributes:
         study: the study.
-        books: everything that was spent on it.
+        books: the records of all spending on it.
     """
 
     study: Study
@@ -42,11 +42,11 @@ class Account:
 
     @classmethod
     def of(cls, study: Study, ledger: Path | str) -> Account:
-        """Return the account of a study, by the folder of its ledger."""
+        """Return the account of a study from the folder of its ledger."""
         return cls(study, Books(Path(ledger)))
 
     def record(self) -> SpendingRecord:
-        """Return what was spent so far."""
+        """Return the spending so far."""
         lines = []
         unpriced: list[str] = []
         for (stage, model), spent in sorted(self.books.spent().items(), key=_order):
@@ -72,10 +72,11 @@ class Account:
         return every.queries, every.usd + every.doubts_usd
 
     def open(self, ledger: Path, grid: Grid, results: Path, limited: bool) -> None:
-        """Begin a run: before the first, book what is there and in no book; open a cap's ledger.
+        """Start a run: before the first, book existing answers that no book has; open a cap's
+        ledger.
 
-        There are answers without books where an earlier version made them, or where results were
-        copied without their response caches.
+        Answers have no book if an earlier version made them, or if results were copied without
+        their response caches.
 
         Args:
             ledger: its folder.
@@ -103,7 +104,7 @@ class Account:
             Ledger(ledger).open(self.paid())
 
     def _priced(self, model: str, spent: Spent) -> Spent:
-        """Return what was spent, with the price of today for what had none."""
+        """Return some spending, with the present price for the part that had none."""
         if model not in self.study.models:
             return spent
         price = self.study.models[model].price
@@ -113,7 +114,7 @@ class Account:
         return replace(found, usd=found.usd + hours * (price.usd_per_gpu_hour or 0.0))
 
     def _own(self, model: str) -> bool:
-        """Return whether a model runs in the study's own jobs, at no price."""
+        """Return whether a model runs in the study's own jobs, and has no price."""
         if model not in self.study.models:
             return False
         hosted = isinstance(self.study.engine(model), OpenAISettings)
@@ -121,7 +122,7 @@ class Account:
 
 
 def _beyond(spent: Spent, booked: Spent) -> Spent:
-    """Return what of some amounts is not booked."""
+    """Return the part of some spending that is not booked."""
     names = Used.__slots__
     used = Used(*(max(0, getattr(spent.used, n) - getattr(booked.used, n)) for n in names))
     return Spent(
@@ -133,7 +134,7 @@ def _beyond(spent: Spent, booked: Spent) -> Spent:
 
 
 def _write(ledger: Path, key: Key, spent: Spent) -> None:
-    # By this name, copies that are put together have it once.
+    # The name is fixed, so merged copies of results have this book only once.
     book = Book(ledger, *key, queries=False, name=f"opening-{'-'.join(key)}")
     book.add(spent)
     book.close()
@@ -158,5 +159,5 @@ def _line(stage: str, model: str, spent: Spent) -> SpendingLine:
 
 
 def _cents(usd: float) -> float:
-    """Return dollars without the noise of long sums: a price has no more digits than these."""
+    """Return dollars rounded to nine digits, which removes the rounding errors of long sums."""
     return round(usd, 9)

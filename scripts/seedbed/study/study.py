@@ -1,4 +1,4 @@
-"""A checked study: its files, and what follows from several of them."""
+"""A checked study: its files, and values that depend on several of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from seedbed.tasks.settings import TaskConfig, WorldSource
 from seedbed.training.settings import Trainer, Training
 
 Bought = Mapping[tuple[str, str, int, int, str], Mapping[tuple[str, str], int]]
-"""By task, teacher, seeds, replicate and filter: by method and augmenter, the largest budget."""
+"""By task, teacher, seeds, replicate and filter, then by method and augmenter: the largest
+budget."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,17 @@ class Study:
     Attributes:
         name: stem of the study's file.
         config: the study's file.
-        tasks: by name, in the order in which the blocks name them first; after them, those on
-            whose worlds models are trained.
+        tasks: by name, in the order in which the blocks first name them; then the tasks of worlds
+            that models are trained on.
         methods: likewise.
-        models: likewise; a model whose checkpoint is used is among them.
-        contrasts: what it tests of its results, by name in its order.
-        bought: by where it is bought, how many queries of each stream the cells of methods need.
-        shard_ends: where the first shards end; by default, the first is that of the study's file.
-        engines: by model, what runs it here, where that is not what its file says.
-        trainers: by model, how its training is run here, likewise.
-        gpu_gb: gigabytes of memory of a GPU here.
-        labelled: by task, how many answers were graded by hand, for its judge to grade, too.
+        models: by name, in that order, including models of which only a checkpoint is used.
+        contrasts: the claims that it tests on its results, by name, in its order.
+        bought: the number of queries of each stream that the cells of methods need.
+        shard_ends: ends of the first shards; by default, `shard_size` of the study's file.
+        engines: by model, the engine that replaces that of its file.
+        trainers: by model, the trainer settings that replace those of its file.
+        gpu_gb: memory of one GPU, in gigabytes.
+        labelled: by task, the number of answers that people graded, which its judge grades too.
     """
 
     name: str
@@ -53,14 +54,14 @@ class Study:
 
     @property
     def shards(self) -> ShardBounds:
-        """Where the shards of all streams end."""
+        """The bounds of the shards of all streams."""
         if self.shard_ends:
             return ShardBounds(self.shard_ends)
         return ShardBounds((self.config.shard_size,), self.config.largest_shard)
 
     @property
     def students(self) -> set[str]:
-        """The models that are trained."""
+        """The models to train."""
         spend = self.config.spend
         own = () if spend is None or spend.student is None else (spend.student,)
         return {*own, *(name for block in self.config.blocks for name in block.students)}
@@ -70,7 +71,7 @@ class Study:
         return self.tasks[task].prompts["answer"]
 
     def question_prompt(self, task: str, method: str) -> str:
-        """Return the prompt that an augmenter writes a question to.
+        """Return the prompt that asks an augmenter for a question.
 
         Raises:
             KeyError: if the method writes no questions.
@@ -79,7 +80,8 @@ class Study:
         return own or self.methods[method].prompts[self.tasks[task].kind].question
 
     def self_check_prompt(self, task: str, method: str) -> str | None:
-        """Return the prompt by which an augmenter checks its question; None for no check."""
+        """Return the prompt that asks an augmenter to check its question; None without a
+        self-check."""
         if not self.methods[method].self_check:
             return None
         own = self.tasks[task].prompts.get("self_check")
@@ -91,11 +93,11 @@ class Study:
         return title(method, self.config.shares[method], short)
 
     def training(self, student: str) -> Training:
-        """Return the settings that a student is trained with."""
+        """Return the training settings of a student."""
         return self.config.training_of(student)
 
     def engine(self, model: str) -> AnyEngine:
-        """Return what runs a model, with its name there if it is behind an endpoint."""
+        """Return the engine of a model, with the model's name if it is behind an endpoint."""
         config = self.models[model]
         engine = self.engines.get(model, config.engine)
         if not isinstance(engine, OpenAISettings):
@@ -103,11 +105,11 @@ class Study:
         return engine.model_copy(update={"model": name_at_endpoint(engine, config)})
 
     def trainer(self, model: str) -> Trainer:
-        """Return how the training of a student is run."""
+        """Return the trainer settings of a student."""
         return self.trainers.get(model, self.models[model].trainer)
 
     def pretrained(self, model: str) -> tuple[str, int] | None:
-        """Return the model whose training from scratch gives this one, and after which step.
+        """Return the model whose training from scratch gives this one, and the step.
 
         None for a model that is not trained by the workflow.
         """
@@ -117,7 +119,7 @@ class Study:
         return (model, config.pretrain.steps) if config.pretrain is not None else None
 
     def world(self, model: str, task: str) -> str:
-        """Return the generated world that a model trained from scratch knows, for a task.
+        """Return the generated world on which a model is trained from scratch, for a task.
 
         Raises:
             ValueError: if the model is not trained by the workflow.
@@ -135,7 +137,7 @@ class Study:
 
 
 def name_at_endpoint(engine: OpenAISettings, config: ModelConfig) -> str | None:
-    """Return the name of a model at an endpoint: its own there, or else that in its file."""
+    """Return the name of a model at an endpoint: from the engine, or else from the model's file."""
     if engine.model is not None:
         return engine.model
     if config.api is not None:

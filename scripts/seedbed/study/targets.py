@@ -1,4 +1,4 @@
-"""The end points of a study: which artifacts `snakemake all`, `datasets` and the like make."""
+"""The end points of a study: the artifacts of `snakemake all`, `datasets` and so on."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from seedbed.study.study import Study
 
 @dataclass(frozen=True)
 class Targets(JobSettings):
-    """All that rules need to know of a study: end points, settings of jobs, and paths.
+    """Everything that rules need from a study: end points, job settings, and paths.
 
     Attributes:
-        partial: whether the end points are what is there, instead of what there should be.
+        partial: whether end points include only existing files.
     """
 
     partial: bool = False
 
     @classmethod
     def of(cls, run: RunConfig, study: Study, folders: ConfigFolders) -> Targets:
-        """Return those of a study, as the workflow's own configuration says.
+        """Return the targets of a study, for the workflow's own configuration.
 
         Args:
-            run: that configuration.
+            run: the workflow's own configuration.
             study: the study.
-            folders: of the study's files.
+            folders: folders of the study's files.
         """
         return cls(
             study,
@@ -77,11 +77,12 @@ class Targets(JobSettings):
         return self._dataset_files(self.grid.datasets, "dataset.parquet")
 
     def dataset_records(self) -> list[str]:
-        """Return the records of the datasets that one method made, and a student is trained on."""
+        """Return the records of the datasets of one method that students are trained on."""
         return self._dataset_files(self._of_methods(), "dataset.json")
 
     def example_datasets(self) -> list[str]:
-        """Return the dataset that examples of each task and method are from: the largest budget."""
+        """Return the datasets for examples: the one of the largest budget for each task and
+        method."""
         largest: dict[tuple[str, str], Dataset] = {}
         for dataset in self._of_methods():
             place = (dataset.task, dataset.method)
@@ -92,7 +93,8 @@ class Targets(JobSettings):
         return self._dataset_files(largest.values(), "dataset.parquet")
 
     def files(self) -> list[str]:
-        """Return what a person may ask for by its path: scores, records of adapters, datasets."""
+        """Return the files that a user may request by path: scores, records of adapters,
+        datasets."""
         return [*self.evaluations(), *self.adapters(), *self.datasets()]
 
     @cached_property
@@ -105,11 +107,11 @@ class Targets(JobSettings):
         return [f"{self.results}/figures/{name}.{end}" for name in self.figures for end in endings]
 
     def has_no_results_of(self, task: str | None, alone: bool) -> bool:
-        """Return whether no result of a task is there, and none is asked for.
+        """Return whether a task has no results, and the run makes none.
 
         Args:
-            task: the task; None where none is named.
-            alone: whether nothing but advice is asked for, so that no student is to be trained.
+            task: the task; None if none is named.
+            alone: whether advice is the only target, so that the run trains no student.
         """
         if task is not None and task not in self.study.tasks and not self.partial:
             return True
@@ -118,23 +120,24 @@ class Targets(JobSettings):
         return not any(map(Path.is_file, map(Path, map(self.evaluation_file, self.grid.cells))))
 
     def cells_of(self, task: str | None) -> int:
-        """Return how many cells of a task the study has."""
+        """Return the number of cells of a task."""
         return sum(cell.task == task for cell in self.grid.cells)
 
     def assumed_prices(self, run: RunConfig) -> Settings:
-        """Return what queries cost by the cost estimate; nothing if the task has results."""
+        """Return the prices of queries by the cost estimate; empty if the task has results."""
         if run.task is None or run.results is not None:
             return Settings()
         cells = (cell for cell in self.grid.cells if cell.task == run.task)
         if any(Path(self.evaluation_file(cell)).is_file() for cell in cells):
             return Settings()
-        # It reads answers, by Polars, which planning does without.
+        # Imported here because it imports Polars, which planning does not need.
         from seedbed.study.query_prices import query_prices
 
         return query_prices(self, run.task)
 
     def missing(self) -> str:
-        """Return a line on the cells without an evaluation; "" if all are waited for, or there."""
+        """Return a line on the cells without an evaluation; "" if there are none, or without
+        `partial`."""
         if not self.partial:
             return ""
         cells = self.grid.cells

@@ -1,4 +1,4 @@
-"""What a task's file names must be there beside it, whichever study uses the task."""
+"""Checks of a task's file and the files that it names, independent of studies."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def load_task(name: str, config_dir: Path | ConfigFolders) -> TaskConfig:
     """Read a task's file alone, and check it.
 
     Args:
-        name: of the task's folder in `tasks/`.
+        name: name of the task's folder in `tasks/`.
         config_dir: folder with `tasks/` and `methods/`, or several.
 
     Raises:
-        StudyError: naming file, key, value and what would be right, for everything that is wrong.
+        StudyError: naming file, key, value and remedy of each problem.
     """
     files = Files(ConfigFolders.of(config_dir))
     heading = f"task {name!r} cannot be used"
@@ -46,7 +46,7 @@ def load_task(name: str, config_dir: Path | ConfigFolders) -> TaskConfig:
 
 
 def task_problems(files: Files, name: str, file: File[TaskConfig]) -> Iterator[Problem]:
-    """Yield what is wrong with a task's prompts, files and function.
+    """Yield problems of a task's prompts, files and scorer function.
 
     Args:
         files: the folders of the configuration.
@@ -80,16 +80,16 @@ def task_problems(files: Files, name: str, file: File[TaskConfig]) -> Iterator[P
 def with_counts(
     files: Files, name: str, file: File[TaskConfig], problems: list[Problem]
 ) -> File[TaskConfig] | None:
-    """Return a task's file with the numbers of its items, where they are counted from its rows.
+    """Return a task's file with the numbers of its items, counted from its rows if necessary.
 
-    If the rows do not fit, add what is wrong to the problems, and return None. Rows are read where
-    the file leaves out the numbers, or its prompts name columns.
+    If the rows do not fit, add to the problems, and return None. Rows are read if the file leaves
+    out the numbers, or if its prompts name columns.
 
     Args:
         files: the folders of the configuration.
         name: of the task.
         file: the task's file.
-        problems: gets what is wrong.
+        problems: list to which problems are added.
     """
     config = file.config
     if not isinstance(config.source, FilesSource):
@@ -104,10 +104,10 @@ def with_counts(
 
 
 def _label_problems(config: TaskConfig, folder: Path) -> Iterator[str]:
-    """Yield what is wrong with the answers that a judge's grades are compared with."""
+    """Yield problems of the answers that a judge's grades are compared with."""
     if config.judge is None or config.judge.labels is None:
         return
-    # Not for every plan: a library of arrays takes a tenth of a second to import.
+    # Imported here because a library of arrays takes a tenth of a second to import.
     from seedbed.evaluation.labels import read_labels
 
     try:
@@ -119,7 +119,7 @@ def _label_problems(config: TaskConfig, folder: Path) -> Iterator[str]:
 
 
 def label_count(files: Files, name: str, judge: JudgeOptions) -> int:
-    """Return how many answers of a task were graded by hand; its labels fit."""
+    """Return the number of answers of a task that people graded; its labels were checked before."""
     from seedbed.evaluation.labels import read_labels
 
     if judge.labels is None:
@@ -128,9 +128,9 @@ def label_count(files: Files, name: str, judge: JudgeOptions) -> int:
 
 
 def _function_problem(scorer: str, folder: Path) -> str | None:
-    """Say what is wrong with a scorer named MODULE:FUNCTION, if anything is.
+    """Return what is wrong with a scorer named MODULE:FUNCTION; None if nothing is.
 
-    The file is read and not run: it may import what is not here.
+    The file is parsed but not run, because its imports may not be installed here.
     """
     path, function = module_file(scorer, folder), scorer.partition(":")[2]
     if not path.is_file():
