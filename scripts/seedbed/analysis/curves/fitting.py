@@ -24,12 +24,12 @@ from seedbed.analysis.tables.outcomes import (
 )
 
 ABOUT = (
-    "Each fit is the posterior of one Bayesian model of its cells: docs/statistics.md has the "
-    "model. fitted, with fitted_low and fitted_high, is the mean and interval of a cell's accuracy "
-    "without the luck of test items, draws of the seeds and training. noise has the sizes of these "
-    "and of what the curve misses, as standard deviations of accuracy (fractions); far_off has "
-    "cells that may be failed trainings, each with the probability of that. The draws that curves, "
-    "contrasts and crossovers are made of stand in the file beside this one."
+    "Each fit is the posterior of one Bayesian model of its cells; docs/statistics.md describes "
+    "the model. fitted, with fitted_low and fitted_high, is the mean and interval of a cell's "
+    "accuracy without the noise of test items, draws of the seeds and training. noise gives the "
+    "sizes of these and of the curves' misfit, as standard deviations of accuracy (fractions). "
+    "far_off lists cells that may be failed trainings, each with its probability. The posterior "
+    "draws of curves, contrasts and crossovers are in the file next to this one."
 )
 
 _DRAWS: dict[str, pl.DataType | type[pl.DataType]] = {

@@ -26,10 +26,10 @@ from seedbed.config.words import NONE
 from seedbed.records import Part, Record
 
 ABOUT = (
-    "Tests of the study's contrasts on its cells. estimate, low and high are fractions, or of ln "
-    "BR, as unit says, and hold the margin; a test is `found` where the whole interval is above "
-    "nothing, `opposite` where it is below, and `open` otherwise. No adjustment is made for there "
-    "being several."
+    "Tests of the study's contrasts on its cells. estimate, low and high are fractions or "
+    "differences of ln BR, as unit says, and include the margin. A test is `found` if its whole "
+    "interval is above 0, `opposite` if it is below 0, and `open` otherwise. Tests are not "
+    "adjusted for their number."
 )
 
 

@@ -17,16 +17,15 @@ from seedbed.analysis.tables.outcomes import GROUP_COLUMNS
 from seedbed.records import Record
 
 ABOUT = (
-    "A crossover is a budget ratio (queries per seed) at which the difference between two methods "
-    "changes sign, looked for within the range of the data only. Differences are those of the "
-    "posterior's expectations. An interval holds the draws' crossings of the same direction "
-    "nearest to the crossing; a draw in which one "
-    "method leads over the whole range puts it beyond the range's edge, and an end of the interval "
-    "that lies there is null. `possible`, where the expectations do not "
-    "cross, is what draws do not exclude; share_of_the_other is the share of them in which the "
-    "other method leads throughout. `costs` has the same for equal tokens, "
-    "money and hours of computing in place of equal queries; amounts are of one cell, all that its "
-    "dataset took and, of hours, its training."
+    "A crossover is a budget ratio (queries per seed) within the range of the data at which the "
+    "difference between the posterior expectations of two methods changes sign. Its interval "
+    "covers, over the draws, the nearest crossing in the same direction; a draw in which one "
+    "method leads over the whole range counts as a crossing beyond its edge, and an end of the "
+    "interval beyond the edge is null. If the expectations do not cross, `possible` is the "
+    "crossover that the draws do not exclude, and share_of_the_other is the share of draws in "
+    "which the other method leads throughout. `costs` has the same for equal tokens, money and "
+    "hours of computing in place of equal queries; amounts are those of one cell: its dataset "
+    "and, for hours, its training."
 )
 
 AMOUNTS = {name: title for name, title in MEASURES.items() if name != "teacher_queries"}

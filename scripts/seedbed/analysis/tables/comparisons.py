@@ -25,11 +25,11 @@ from seedbed.analysis.tables.replicates import RunNoise, combined, noise_of
 ABOUT = (
     "Differences in accuracy (fractions, method minus reference), paired by test item and "
     "clustered (Miller 2024, arXiv 2411.00640), after averaging each item over replicates. "
-    "Intervals and p hold the noise of the test items and of training runs, by the t distribution "
-    "with Satterthwaite's degrees of freedom; noise says whether replicates tell that of "
-    "training runs, or the model of accuracy estimates it. replicate_sd is the standard "
-    "deviation of the difference over replicates. p_holm is adjusted by Holm's method over all "
-    "comparisons of the same task, student, teacher, filter and augmenter. detectable is the "
+    "Intervals and p cover the noise of test items and of training runs, by the t distribution "
+    "with Satterthwaite's degrees of freedom. noise says whether the noise of training runs comes "
+    "from replicates or from the model of accuracy. replicate_sd is the standard deviation of the "
+    "difference over replicates. p_holm is adjusted by Holm's method over all comparisons of "
+    "the same task, student, teacher, filter and augmenter. detectable is the "
     "smallest true difference found with 80% power by one such test."
 )
 
