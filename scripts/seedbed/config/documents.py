@@ -164,8 +164,7 @@ def read_document(path: Path) -> Document:
 
 
 def _children(node: Node) -> Iterator[tuple[Node | None, Part, Node]]:
-    """Yield the key's node (None in a list), key or index, and value node of each part of a
-    node."""
+    """Yield the parts of a node: key node (None in a list), key or index, and value node."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             yield key, str(key.value), value
@@ -195,8 +194,7 @@ def _bad_keys(node: Node, name: str, at: At, above: tuple[Node, ...]) -> Iterato
 
 
 def _lines(node: Node, at: At) -> Iterator[tuple[At, int]]:
-    """Yield each path below a node with its line; merged keys come first, and own keys replace
-    them."""
+    """Yield each path below a node with its line; own keys come after merged ones."""
     parts = list(_children(node))
     for key, _, value in parts:
         if key is not None and key.tag == "tag:yaml.org,2002:merge":

@@ -48,8 +48,7 @@ class ConfigFolders:
         return [found[name] for name in sorted(found)]
 
     def name(self, path: str) -> str:
-        """Return `config/...` for a file in any of these folders, wherever they are; else the
-        path."""
+        """Return `config/...` for a file in the folders after the first; else the path."""
         for folder in self.folders[1:]:
             if path.startswith(f"{folder}/"):
                 return f"config{path[len(str(folder)) :]}"

@@ -384,8 +384,7 @@ class Agreement:
         self._refuse(said, *at, file=file)
 
     def _use_tasks_of_worlds(self) -> None:
-        """Read the tasks of worlds that models are trained on, because they practise their
-        prompts."""
+        """Read the tasks of worlds that models are trained on: they practise their prompts."""
         if self.problems:
             return
         known = {

@@ -26,8 +26,7 @@ _ADDED = ("gold_form", "gold_words")
 
 
 def same_result(rule: str, params: Params, outputs: Mapping[str, Path]) -> bool:
-    """Return whether a job would make its existing outputs again, despite changed settings or
-    inputs.
+    """Return whether a job with changed settings or inputs would make its existing outputs again.
 
     Args:
         rule: name of the job's rule.

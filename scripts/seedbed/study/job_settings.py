@@ -62,14 +62,12 @@ class JobSettings(Paths):
     wait: bool = True
 
     def task_modules(self, task: str) -> list[str]:
-        """Return the module of a task's generated world, which scripts load by name; none without
-        one."""
+        """Return the module of a task's generated world, if any, which scripts load by name."""
         source = self.study.tasks[task].source
         return [f"seedbed.tasks.worlds.{source.world}"] if isinstance(source, WorldSource) else []
 
     def scorer_modules(self, key: str) -> list[str | Path]:
-        """Return the modules that score a cell's or dataset's task, which scripts load by name or
-        path."""
+        """Return the modules that score the task of a cell or dataset."""
         task = self._task(key)
         config = self.study.tasks[task]
         return scorer_modules(config.kind, config.scorer_options, self.task_folder(task))
@@ -79,15 +77,13 @@ class JobSettings(Paths):
         return kind_module(self.study.tasks[self._point(key).task].kind)
 
     def comparing_modules(self, key: str) -> list[str | Path]:
-        """Return the modules that compare the answers of a stream of new questions with each
-        other."""
+        """Return the modules that compare the answers to new questions with each other."""
         task = self._point(key).task
         config = self.study.tasks[task]
         return comparing_modules(config.kind, config.scorer_options, self.task_folder(task))
 
     def judging_modules(self, key: str) -> list[str | Path]:
-        """Return the modules that compare a stream's answers with each other, and that score
-        them."""
+        """Return the modules that compare a stream's answers with each other and score them."""
         return [self.kind_module(key), *self.scorer_modules(key)]
 
     def source(self, task: str) -> Settings:
@@ -260,8 +256,7 @@ class JobSettings(Paths):
         return Settings({"options": options.content(), **self._manner(judge)})
 
     def engine(self, part: Part, key: str, stage: str | None = None) -> Settings:
-        """Return the engine of the model with this part in a stream or cell, and the ledger of its
-        costs.
+        """Return the engine and the ledger of the model with this part in a stream or cell.
 
         Args:
             part: part of the model.
@@ -319,8 +314,7 @@ class JobSettings(Paths):
         )
 
     def _manner(self, model: str) -> dict[str, object]:
-        """Return a model's system message, stop texts and manner of querying, as far as its file
-        sets them.
+        """Return the system message, stop texts and manner of querying that a model's file sets.
 
         The manner of querying is always that of the model's own file, like the code in
         `engine_code`.

@@ -94,8 +94,7 @@ class Paths:
         return f"{RESOURCES}/tasks/task={self._task(key)}/test.parquet"
 
     def task_record(self, key: str) -> str:
-        """Return the file with the digests of a task's databases, for the same keys as
-        `test_items`."""
+        """Return the file with the digests of a task's databases; for keys, see `test_items`."""
         return f"{RESOURCES}/tasks/task={self._task(key)}/task.json"
 
     def model(self, name: str, task: str) -> str:
@@ -129,8 +128,7 @@ class Paths:
         return f"{self.results}/seeds/{self._point(key).seed_set.key}/seeds.parquet"
 
     def shards(self, key: str) -> list[Shard]:
-        """Return the shards of a stream in this study, for the key of the stream or of a
-        dataset."""
+        """Return the shards of a stream in this study, by the key of the stream or a dataset."""
         point = self._point(key)
         stop = self._reach(point) if isinstance(point, Dataset) else self.grid.largest_budget(point)
         return self.study.shards.of(stop)

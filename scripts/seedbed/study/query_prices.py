@@ -95,8 +95,7 @@ def _dated(study: Study, models: Sequence[str]) -> list[str]:
 
 
 def _lengths_of(lines: Sequence[Line]) -> str:
-    """Return how the lengths of questions and answers were found, in the words of the cost
-    estimate."""
+    """Return how the cost estimate found the lengths of questions and answers."""
     known: dict[str, dict[str, None]] = {}
     for line in lines:
         known.setdefault(line.stage, {})[lengths_text(line)] = None

@@ -96,8 +96,7 @@ class Rows:
         return []
 
     def _counter(self, model: str, task: str) -> tuple[Callable[[str], int], str]:
-        """Return a function that counts a text's tokens, by the model's tokenizer or else by
-        characters."""
+        """Return a function that counts tokens, by the model's tokenizer or else by characters."""
         file = Path(self._paths.model(model, task)) / "tokenizer.json"
         if not file.is_file() and (folder := self._study.models[model].path):
             file = Path(folder) / "tokenizer.json"

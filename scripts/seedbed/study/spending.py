@@ -72,8 +72,7 @@ class Account:
         return every.queries, every.usd + every.doubts_usd
 
     def open(self, ledger: Path, grid: Grid, results: Path, limited: bool) -> None:
-        """Start a run: before the first, book existing answers that no book has; open a cap's
-        ledger.
+        """Start a run: before the first, book the answers without a book; open a cap's ledger.
 
         Answers have no book if an earlier version made them, or if results were copied without
         their response caches.

@@ -80,8 +80,7 @@ class Study:
         return own or self.methods[method].prompts[self.tasks[task].kind].question
 
     def self_check_prompt(self, task: str, method: str) -> str | None:
-        """Return the prompt that asks an augmenter to check its question; None without a
-        self-check."""
+        """Return the prompt that asks an augmenter to check its question; None for no check."""
         if not self.methods[method].self_check:
             return None
         own = self.tasks[task].prompts.get("self_check")

@@ -81,8 +81,7 @@ class Targets(JobSettings):
         return self._dataset_files(self._of_methods(), "dataset.json")
 
     def example_datasets(self) -> list[str]:
-        """Return the datasets for examples: the one of the largest budget for each task and
-        method."""
+        """Return the datasets for examples: the largest budget of each task and method."""
         largest: dict[tuple[str, str], Dataset] = {}
         for dataset in self._of_methods():
             place = (dataset.task, dataset.method)
@@ -93,8 +92,7 @@ class Targets(JobSettings):
         return self._dataset_files(largest.values(), "dataset.parquet")
 
     def files(self) -> list[str]:
-        """Return the files that a user may request by path: scores, records of adapters,
-        datasets."""
+        """Return the files to request by path: scores, records of adapters, datasets."""
         return [*self.evaluations(), *self.adapters(), *self.datasets()]
 
     @cached_property
@@ -136,8 +134,7 @@ class Targets(JobSettings):
         return query_prices(self, run.task)
 
     def missing(self) -> str:
-        """Return a line on the cells without an evaluation; "" if there are none, or without
-        `partial`."""
+        """Return a line on the cells without an evaluation; "" if none, or without `partial`."""
         if not self.partial:
             return ""
         cells = self.grid.cells
