@@ -90,7 +90,7 @@ class DatasetPart(Part):
 
 
 class DatasetRecord(MadeRecord, DatasetFacts):
-    """`dataset.json`, beside the rows of a dataset.
+    """`dataset.json`, next to the rows of a dataset.
 
     Attributes:
         dataset: the dataset's coordinates.

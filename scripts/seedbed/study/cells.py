@@ -1,7 +1,8 @@
 """The grid: a study's cells, and the seed sets, streams and datasets that they need.
 
 Every one of these has a key, `name=value/name=value/...`, which is also its path below a folder of
-the results. A key holds the coordinates alone: all else about a cell stands in the configuration.
+the results. A key contains only the coordinates; everything else about a cell is in the
+configuration.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Stream(_Point):
 
     @property
     def question_stream(self) -> QuestionStream | None:
-        """The questions that the teacher answers, or None if they are those of the seeds."""
+        """The stream of questions that the teacher answers; None for the seeds' own questions."""
         if self.augmenter == NONE:
             return None
         return QuestionStream(self.task, self.method, self.augmenter, self.seeds, self.replicate)
@@ -100,10 +101,10 @@ class Stream(_Point):
 
 @dataclass(frozen=True, slots=True)
 class Dataset(_Point):
-    """The training rows that the first `budget` queries of a stream leave after a filter.
+    """The training rows from the first `budget` queries of a stream, after a filter.
 
-    Or, with no teacher and a budget of 0, the real data of the seed set; or the rows of several
-    datasets, which `parts` names.
+    Without a teacher and with a budget of 0, it is the real data of the seed set. A mixture has the
+    rows of several datasets, which the function `parts` returns.
     """
 
     task: str
@@ -117,7 +118,7 @@ class Dataset(_Point):
 
     @property
     def mixed(self) -> bool:
-        """Whether the rows are those of several datasets."""
+        """Whether this is a mixture."""
         return is_mixture(self.method)
 
     @property
@@ -131,13 +132,13 @@ class Dataset(_Point):
 
     @property
     def question_stream(self) -> QuestionStream | None:
-        """The questions in the dataset, or None if they are those of the seeds."""
+        """The stream of the dataset's questions; None for the seeds' own questions."""
         stream = self.stream
         return None if stream is None else stream.question_stream
 
     @property
     def seed_set(self) -> SeedSet:
-        """The seed set that the dataset stands on."""
+        """The seed set of the dataset."""
         return SeedSet(self.task, self.seeds, self.replicate)
 
     @property
@@ -152,7 +153,7 @@ class Dataset(_Point):
     def reach(self, reach: float) -> int:
         """Return how many queries of the stream the dataset may use.
 
-        Those of its budget; where verified rows are topped up, `reach` times as many.
+        The budget; for `verified_matched`, `reach` times as many.
         """
         return ceil(queries(reach, self.budget)) if self.filter == MATCHED else self.budget
 

@@ -203,7 +203,7 @@ class SpendTargets(Targets):
             self.purchases[number - 1].purchase.kind == "final"
         )
 
-    # --- what a decision stands on
+    # --- what a decision depends on
 
     def request_settings(self) -> Settings:
         """Return the request."""

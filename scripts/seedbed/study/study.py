@@ -28,7 +28,7 @@ class Study:
         config: the study's file.
         tasks: by name, in the order in which the blocks first name them; then the tasks of worlds
             that models are trained on.
-        methods: likewise.
+        methods: by name, in that order.
         models: by name, in that order, including models of which only a checkpoint is used.
         contrasts: the claims that it tests on its results, by name, in its order.
         bought: the number of queries of each stream that the cells of methods need.
