@@ -166,7 +166,7 @@ def test_a_run_that_is_a_job_itself_ends_and_is_gone_on_with(
     slurm.said("scancel", controller)
     wait_until(over, "the end of the run")
     said = log.read_text()
-    assert "Jobs that run on the cluster go on" in said
+    assert "Running SLURM jobs continue" in said
     assert not [*(clone.folder / ".snakemake/locks").glob("*")]
     assert states() == ["CANCELLED", "RUNNING", "RUNNING"]
     go_on(running())

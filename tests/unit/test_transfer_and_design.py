@@ -101,7 +101,7 @@ def test_plans_for_seeds_beyond_the_study_are_looked_for_as_far_as_the_limit_goe
     found = plans(usual, 128, 0.6)
     assert {one.beyond for one in found} == {2.0}
     assert {one.looked_to for one in found} == {5 * 64 * 128}
-    with pytest.raises(ValueError, match="1000 seeds: the data has 32 to 64, and nothing is"):
+    with pytest.raises(ValueError, match="1000 seeds: the data has 32 to 64, and no advice"):
         plans(usual, 1000, 0.6)
 
 

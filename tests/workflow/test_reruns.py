@@ -174,7 +174,7 @@ EDITS: dict[str, tuple[Any, ...]] = {
         {},
     ),
     "a docstring": (
-        replace(f"{LIBRARY}/streams/answers.py", '"""Answers: what', '"""The answers: what'),
+        replace(f"{LIBRARY}/streams/answers.py", '"""A teacher', '"""The teacher'),
         {},
     ),
     "formatting": (
