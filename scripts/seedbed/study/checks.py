@@ -1,4 +1,4 @@
-"""Checks of a study's needs besides its files: data, keys, prices, and a question for advice.
+"""Checks of data, keys, prices and questions for advice, which a study needs but does not state.
 
 They run before any job starts, if the run needs it.
 """

@@ -210,7 +210,7 @@ class SpendTargets(Targets):
         return Settings(self.asked.model_dump(mode="json"))
 
     def known(self) -> Settings:
-        """Return the facts besides scores that a decision depends on: see `Known`."""
+        """Return what a decision needs in addition to scores: see `Known`."""
         spent = 0.0 if self.asked.usd is None else Account.of(self.study, self.ledger).paid()[1]
         settings = {name: self._digest(name) for name in self.asked.methods}
         found = Known(
@@ -345,7 +345,7 @@ class SpendTargets(Targets):
         ]
 
     def about(self) -> Settings:
-        """Return the facts for the cards of a spend besides its results: see `About`."""
+        """Return what the cards of a spend need in addition to its results: see `About`."""
         study, asked = self.study, self.asked
         task = study.tasks[asked.task]
         writes = [name for name, kind in asked.methods.items() if kind != "answers"]

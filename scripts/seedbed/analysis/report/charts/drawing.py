@@ -57,7 +57,7 @@ class Content:
         table: the numbers, as in the CSV file next to the figure.
         methods: the study's methods in the order of their colours.
         confidence: coverage of the intervals.
-        besides: content that is not in the table, by keys that each chart defines.
+        besides: further content, outside the table, by keys that each chart defines.
     """
 
     table: pl.DataFrame
